@@ -1,0 +1,34 @@
+"""ig_tf: Integrated Gradients as a signature of the TensorFlow model that you already have.
+
+The verbs: load, locate, instrument, save, attribute, check, render. Each is imported when it is
+first used, so `import ig_tf` is fast and needs nothing.
+"""
+
+__version__ = "0.1.0"
+
+# verb -> the module that it stands in
+_VERBS = {
+    "load": "ig_tf.api",
+    "locate": "ig_tf.api",
+    "instrument": "ig_tf.api",
+    "save": "ig_tf.api",
+    "attribute": "ig_tf.run.attribute",
+    "check": "ig_tf.run.checks",
+    "render": "ig_tf.render.report",
+}
+__all__ = [*_VERBS, "errors"]
+
+
+def __getattr__(name):
+    import importlib
+    if name == "errors":
+        return importlib.import_module("ig_tf.errors")
+    if name not in _VERBS:
+        raise AttributeError(f"module 'ig_tf' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_VERBS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,179 @@
+"""The verbs up to `save`: load, locate, instrument, save."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from ig_tf.export import functions, meta_graph
+from ig_tf.export import saved_model as writer
+from ig_tf.graph import rows
+from ig_tf.graph import work as working
+from ig_tf.graph.inline import function_names
+from ig_tf.ig import attach, baselines, quadrature, targets
+from ig_tf.model import saved_model as reader
+from ig_tf.model.model import ATTRIBUTIONS, Model
+from ig_tf.points import locate as locating
+from ig_tf.points.point import Cut
+
+STEPS = 50
+METADATA_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """Where attribution belongs in a model, for one target.
+
+    Attributes:
+      model: the `Model`.
+      target: the `Target`.
+      cut: points, what is held constant, misses.
+    """
+
+    model: Model
+    target: targets.Target
+    cut: Cut
+    work: object = dataclasses.field(repr=False)
+    states: dict = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All decisions of one instrumentation, made and printable, before anything is written.
+
+    Attributes:
+      model: the `Model`.
+      recipe: what the attribution function is made of.
+      cut: points, what is held constant, misses.
+    """
+
+    model: Model
+    recipe: attach.Recipe
+    cut: Cut
+
+    def described(self):
+        """The plan as JSON-able data; the metadata of the output is the same."""
+        recipe = self.recipe
+        return {
+            "version": METADATA_VERSION,
+            "source": {"fingerprint": self.model.fingerprint(), "tags": list(self.model.tags),
+                       "signature": self.model.signature_name},
+            "choices": list(self.model.chosen) + ([recipe.target.chosen]
+                                                  if recipe.target.chosen else []),
+            "target": {"output": recipe.target.output, "index": _index(recipe.target),
+                       "tensor": recipe.target.source, "text": recipe.target.text()},
+            "points": [{**point.described(), "feature": attach.feature_name(point)}
+                       for point in recipe.points],
+            "held_constant": list(self.cut.held_constant),
+            "misses": list(self.cut.misses),
+            "changed_in_the_copy": _changed(recipe),
+            "baseline": recipe.baseline.text,
+            "rule": {"name": recipe.rule.name, "steps": recipe.rule.steps,
+                     "degree": recipe.rule.degree},
+            "chunking": self._chunking(),
+            "copied_ops": len(recipe.copy.operations),
+            "shared_tensors": len(recipe.copy.shared) + len(recipe.copy.per_example),
+            "added": {"node": meta_graph.CALL, "function": functions.MAIN,
+                      "signature": ATTRIBUTIONS},
+        }
+
+    def _chunking(self):
+        if self.recipe.prefix is not None:
+            return {"mode": "one example at a time, one step at a time",
+                    "reason": self.recipe.reason}
+        rows_per_chunk = self.recipe.rows_per_chunk
+        return {"mode": "rows of (example, step) pairs",
+                "rows": rows_per_chunk if rows_per_chunk else "by memory budget",
+                "bytes_per_row": self.recipe.bytes_per_row}
+
+
+def load(path, tags=None, signature=None):
+    """Reads a SavedModel without running it; see `ig_tf.model.saved_model.read`."""
+    return reader.read(path, tags, signature)
+
+
+def locate(model, target=None, points=locating.AUTO):
+    """Where attribution belongs.
+
+    Args:
+      model: a `Model` from `load`.
+      target: OUTPUT, OUTPUT:INDEX, OUTPUT:top, or None to choose.
+      points: "auto" or an iterable of names of points, signature inputs or tensors.
+
+    Returns:
+      A `Located`.
+    """
+    work = working.build(model)
+    chosen = targets.resolve(work, target)
+    goal = work.tensor(chosen.tensor)
+    known = {tensor.name: rows.input_state(tensor) for tensor in work.inputs.values()}
+    states = rows.analyse(work.graph, known, [goal], work.body_of)
+    found = locating.locate(work, goal, states, points)
+    return Located(model, chosen, found.cut, work, states)
+
+
+def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps=STEPS,
+               rule="gauss_legendre", rows_per_chunk=None):
+    """Plans the attribution signature of a model; nothing is written or executed.
+
+    Args:
+      model: a `Model` from `load`, or a `Located` from `locate` (then `target` and `points` are
+        already chosen).
+      target: OUTPUT, OUTPUT:INDEX, OUTPUT:top, or None to choose.
+      points: "auto" or names.
+      baseline: "zeros", a number, {point name: number or array}, or an .npz file.
+      steps: number of nodes on the path, 1 to 4096.
+      rule: a key of `ig_tf.ig.quadrature.RULES`.
+      rows_per_chunk: rows of (example, step) pairs at a time; None for the memory budget.
+
+    Returns:
+      A `Plan` for `save`.
+    """
+    located = model if isinstance(model, Located) else locate(model, target, points)
+    start = baselines.resolve(baseline, located.cut.points)
+    recipe = attach.prepare(located.work, located.states, located.target, located.cut.points,
+                            start, quadrature.build(rule, steps), rows_per_chunk)
+    return Plan(located.model, recipe, located.cut)
+
+
+def save(plan, output, link=False, overwrite=False):
+    """Writes the instrumented SavedModel.
+
+    Args:
+      plan: a `Plan`.
+      output: directory to make.
+      link: hard links instead of copies of variables and assets.
+      overwrite: replaces an output that exists.
+
+    Returns:
+      The metadata, as written to assets.extra/ig_tf.json.
+    """
+    traced = functions.trace(plan.recipe)
+    metadata = plan.described()
+    metadata["outputs"] = _outputs(traced)
+    proto = meta_graph.add(plan.model, plan.recipe.work, traced, metadata)
+    place = writer.link_file if link else writer.copy_file
+    writer.write(plan.model.path, output, proto, metadata, place, overwrite)
+    return metadata
+
+
+def _outputs(traced):
+    """{key: {dtype, shape}} with -1 for unknown."""
+    described = {}
+    for key in traced.keys:
+        dtype, shape = traced.specs[key]
+        described[key] = {"dtype": tf.as_dtype(dtype).name,
+                          "shape": [dim.size for dim in shape.dim]}
+    return described
+
+
+def _index(target):
+    return list(target.index) if isinstance(target.index, tuple) else target.index
+
+
+def _changed(recipe):
+    """What was made differentiable among the copied ops and the functions that they call."""
+    copied = set(recipe.copy.operations)
+    called = {name for node in recipe.work.graph_def.node if node.name in copied
+              for name in function_names(node)}
+    return [text for name, text in sorted(recipe.work.changed.items())
+            if name in copied or name.rpartition("/")[0] in called]

@@ -1,0 +1,113 @@
+"""The attribution function as FunctionDefs with names that depend on nothing but the model."""
+
+import dataclasses
+
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
+
+from ig_tf.errors import GraphError
+from ig_tf.graph import surgery
+from ig_tf.graph.inline import function_names
+from ig_tf.graph.work import rename_functions
+from ig_tf.ig import attach
+from ig_tf.model.model import FUNCTION_PREFIX
+
+MAIN = FUNCTION_PREFIX + "attributions"
+# Attributes that TensorFlow numbers per process, and that only its Python reads.
+_PROCESS_ATTRIBUTES = ("_gradient_op_type", "_forward_func_name", "_backward_func_name")
+
+
+@dataclasses.dataclass(frozen=True)
+class Traced:
+    """The attribution function.
+
+    Attributes:
+      functions: FunctionDefs; the first is MAIN.
+      arguments: names of the model's top-level tensors that it takes, in order.
+      keys: output keys, in the order of its results.
+      specs: {key: (dtype enum, TensorShapeProto)}.
+      stateful: whether it reads variables or tables by handle.
+    """
+
+    functions: tuple
+    arguments: tuple
+    keys: tuple
+    specs: dict
+    stateful: bool
+
+
+def trace(recipe):
+    """Builds the attribution function of a recipe.
+
+    Raises:
+      GraphError: TensorFlow refuses the copy or its gradient.
+    """
+    work = recipe.work
+    _, arguments = surgery.inner_operations(work, recipe.needed())
+    inputs = [tensor.name for tensor in work.inputs.values()]
+    arguments = inputs + [name for name in arguments if name not in inputs]
+    keys = []
+
+    def attributions(*values):
+        given = dict(zip(arguments, values))
+        found = attach.outputs(recipe, given)
+        keys.extend(sorted(found))
+        return [tf.identity(found[key]) for key in keys]
+
+    graph = tf.Graph()
+    with graph.as_default():
+        values = [tf.compat.v1.placeholder(_plain(work.tensor(name)).dtype,
+                                           work.tensor(name).shape) for name in arguments]
+        try:
+            results = tf.function(attributions, autograph=False)(*values)
+        except (ValueError, TypeError, LookupError, NotImplementedError) as error:
+            raise GraphError(f"the attribution subgraph cannot be built: {error}") from error
+    call = results[0].op
+    while call.type == "Identity":
+        call = call.inputs[0].op
+    specs = {key: (tensor.dtype.as_datatype_enum, tensor.shape.as_proto())
+             for key, tensor in zip(keys, results)}
+    functions = _collected(graph.as_graph_def(), call.get_attr("f").name)
+    return Traced(tuple(functions), tuple(arguments), tuple(keys), specs,
+                  call.type == "StatefulPartitionedCall")
+
+
+def _plain(tensor):
+    """Ref tensors are passed by value."""
+    return tf.TensorSpec(tensor.shape, tensor.dtype.base_dtype)
+
+
+def _collected(graph_def, main):
+    """The main function and what it needs, renamed in the order of first use."""
+    library = {function.signature.name: function for function in graph_def.library.function}
+    order, queue = [], [main]
+    while queue:
+        name = queue.pop(0)
+        if name in order:
+            continue
+        order.append(name)
+        for node in library[name].node_def:
+            queue.extend(n for n in sorted(function_names(node)) if n in library)
+    names = {name: MAIN if index == 0 else f"{MAIN}_{index}" for index, name in enumerate(order)}
+    found = graph_pb2.GraphDef()
+    found.library.function.extend(library[name] for name in order)
+    for function in found.library.function:
+        _without_process_attributes(function)
+    rename_functions(found, names)
+    return list(found.library.function)
+
+
+def _without_process_attributes(function):
+    for name in list(function.attr):
+        if name not in ("_noinline",):
+            del function.attr[name]
+    for argument in function.arg_attr.values():
+        for name in ("_user_specified_name", "_output_shapes"):
+            if name in argument.attr:
+                del argument.attr[name]
+    for node in function.node_def:
+        node.ClearField("experimental_debug_info")
+        node.device = ""
+        for name in _PROCESS_ATTRIBUTES:
+            if name in node.attr:
+                del node.attr[name]

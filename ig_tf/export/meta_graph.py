@@ -1,0 +1,166 @@
+"""Adds the attribution function to a MetaGraphDef (D1): appends only, changes no original."""
+
+import json
+
+from tensorflow.core.protobuf import meta_graph_pb2, saved_object_graph_pb2, struct_pb2
+
+from ig_tf.errors import GraphError
+from ig_tf.export.functions import MAIN
+from ig_tf.model.model import ATTRIBUTIONS, COLLECTION, SCOPE
+
+PREDICT = "tensorflow/serving/predict"
+CALL = SCOPE + "attributions"
+_REF = 100  # DataType enums of ref types are 100 above those of the values
+
+
+def add(model, work, traced, metadata):
+    """A copy of the model's SavedModel message with the signature `attributions`.
+
+    Args:
+      model: the `Model`.
+      work: the `Work` of it.
+      traced: the `Traced` attribution function.
+      metadata: JSON-able record, kept in a collection.
+
+    Returns:
+      A new `SavedModel` message.
+
+    Raises:
+      GraphError: a name that ig_tf would add is taken.
+    """
+    proto = type(model.proto)()
+    proto.CopyFrom(model.proto)
+    meta_graph = proto.meta_graphs[model.index]
+    _refuse_taken(meta_graph)
+    meta_graph.graph_def.library.function.extend(traced.functions)
+    _add_call(meta_graph.graph_def, work, traced)
+    _add_signature(meta_graph, model, traced)
+    record = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
+    meta_graph.collection_def[COLLECTION].bytes_list.value.append(record.encode())
+    if meta_graph.HasField("object_graph_def"):
+        _add_object(meta_graph, model, traced)
+    return proto
+
+
+def _refuse_taken(meta_graph):
+    taken = [node.name for node in meta_graph.graph_def.node if node.name.startswith(SCOPE)]
+    if ATTRIBUTIONS in meta_graph.signature_def:
+        taken.append(f"signature {ATTRIBUTIONS}")
+    if taken:
+        raise GraphError(f"the model already uses names that ig_tf adds: {', '.join(taken[:5])}.")
+
+
+def _add_call(graph_def, work, traced):
+    """One node calls the function; ref tensors reach it through an Identity."""
+    inputs = []
+    for index, name in enumerate(traced.arguments):
+        tensor = work.tensor(name)
+        if tensor.dtype.as_datatype_enum > _REF:
+            read = graph_def.node.add(name=f"{SCOPE}read_{index}", op="Identity", input=[name])
+            read.attr["T"].type = tensor.dtype.base_dtype.as_datatype_enum
+            name = read.name + ":0"
+        inputs.append(_short(name))
+    op = "StatefulPartitionedCall" if traced.stateful else "PartitionedCall"
+    call = graph_def.node.add(name=CALL, op=op, input=inputs)
+    call.attr["f"].func.name = MAIN
+    call.attr["Tin"].list.type.extend(
+        work.tensor(name).dtype.base_dtype.as_datatype_enum for name in traced.arguments)
+    call.attr["Tout"].list.type.extend(traced.specs[key][0] for key in traced.keys)
+
+
+def _short(name):
+    """Output 0 is written without its number, as TensorFlow does."""
+    return name[:-2] if name.endswith(":0") else name
+
+
+def _add_signature(meta_graph, model, traced):
+    signature = meta_graph_pb2.SignatureDef(method_name=PREDICT)
+    for key, info in model.signature.inputs.items():
+        signature.inputs[key].CopyFrom(info)
+    for index, key in enumerate(traced.keys):
+        dtype, shape = traced.specs[key]
+        signature.outputs[key].name = f"{CALL}:{index}"
+        signature.outputs[key].dtype = dtype
+        signature.outputs[key].tensor_shape.CopyFrom(shape)
+    meta_graph.signature_def[ATTRIBUTIONS].CopyFrom(signature)
+
+
+def _add_object(meta_graph, model, traced):
+    """The same function for tf.saved_model.load: a sibling of the explained signature's object."""
+    objects = meta_graph.object_graph_def
+    signatures = _signature_map(objects)
+    sibling = next((child.node_id for child in signatures.children
+                    if child.local_name == model.signature_name), None) if signatures else None
+    if sibling is None:
+        return  # a SavedModel whose object graph has no signatures; the MetaGraph's serve
+    original = objects.nodes[sibling]
+    function = _concrete_name(original)
+    node = saved_object_graph_pb2.SavedObject()
+    node.CopyFrom(original)
+    if node.WhichOneof("kind") == "bare_concrete_function":
+        node.bare_concrete_function.concrete_function_name = MAIN
+    else:
+        node.function.concrete_functions[:] = [MAIN]
+    concrete = objects.concrete_functions[MAIN]
+    concrete.canonicalized_input_signature.CopyFrom(
+        objects.concrete_functions[function].canonicalized_input_signature)
+    concrete.output_signature.CopyFrom(_structure(traced))
+    concrete.bound_inputs.extend(_bound_inputs(meta_graph, model, traced, function))
+    signatures.children.add(node_id=len(objects.nodes), local_name=ATTRIBUTIONS)
+    objects.nodes.append(node)
+
+
+def _signature_map(objects):
+    for child in objects.nodes[0].children:
+        if child.local_name == "signatures":
+            return objects.nodes[child.node_id]
+    return None
+
+
+def _concrete_name(node):
+    if node.WhichOneof("kind") == "bare_concrete_function":
+        return node.bare_concrete_function.concrete_function_name
+    return node.function.concrete_functions[0]
+
+
+def _bound_inputs(meta_graph, model, traced, function):
+    """Objects for the captured arguments, read off the original signature's call node."""
+    bound = meta_graph.object_graph_def.concrete_functions[function].bound_inputs
+    call = _call_of(meta_graph.graph_def, model, function)
+    data = [value for value in call.input if not value.startswith("^")]
+    captured = dict(zip((_canonical(value) for value in data[len(data) - len(bound):]), bound))
+    inputs = [_canonical(info.name) for info in model.signature.inputs.values()]
+    result = []
+    for name in traced.arguments:
+        if name in captured:
+            result.append(captured[name])
+        elif name not in inputs:
+            raise GraphError(f"tensor {name!r} is no object of the model: the attribution "
+                             "function could not be found by tf.saved_model.load.")
+    return result
+
+
+def _call_of(graph_def, model, function):
+    """The top-level node that runs the signature."""
+    nodes = {node.name: node for node in graph_def.node}
+    for info in model.signature.outputs.values():
+        node = nodes[info.name.partition(":")[0]]
+        if node.attr["f"].func.name == function:
+            return node
+    raise GraphError(f"no node of the top level calls {function!r}, the function of signature "
+                     f"{model.signature_name!r}.")
+
+
+def _canonical(name):
+    return name if ":" in name else name + ":0"
+
+
+def _structure(traced):
+    value = struct_pb2.StructuredValue()
+    for key in traced.keys:
+        dtype, shape = traced.specs[key]
+        spec = value.dict_value.fields[key].tensor_spec_value
+        spec.name = key
+        spec.dtype = dtype
+        spec.shape.CopyFrom(shape)
+    return value

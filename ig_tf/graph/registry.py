@@ -1,0 +1,55 @@
+"""What TensorFlow's registries know of an op. The private APIs of graph analysis stand here.
+
+Tried on TensorFlow 2.16 to 2.21; tests/test_private_apis.py says so when they move.
+"""
+
+from tensorflow.python.framework import op_def_registry
+from tensorflow.python.framework import ops
+
+from ig_tf.errors import GraphError
+
+
+def op_def(op_type):
+    """The OpDef of an op type.
+
+    Raises:
+      GraphError: the op is not registered in this process (a custom op, or a removed one).
+    """
+    found = op_def_registry.get(op_type)
+    if found is None:
+        raise GraphError(
+            f"op {op_type!r} is not known to this TensorFlow: a custom op whose library is not "
+            "loaded, or one that was removed. Import the package that registers it first.")
+    return found
+
+
+def is_known(op_type):
+    return op_def_registry.get(op_type) is not None
+
+
+def is_stateful(op_type):
+    return op_def(op_type).is_stateful
+
+
+def has_gradient(operation):
+    """Whether TensorFlow has a gradient for this op; a gradient that is declared None is none."""
+    try:
+        return ops.get_gradient_function(operation) is not None
+    except LookupError:
+        return False
+    except ValueError:  # _gradient_op_type names a Python function that is not here; copies drop it
+        return True
+
+
+def output_offsets(node):
+    """{output argument name: index of its first tensor} and the number of outputs of a NodeDef."""
+    offsets, count = {}, 0
+    for argument in op_def(node.op).output_arg:
+        offsets[argument.name] = count
+        if argument.number_attr:
+            count += node.attr[argument.number_attr].i
+        elif argument.type_list_attr:
+            count += len(node.attr[argument.type_list_attr].list.type)
+        else:
+            count += 1
+    return offsets, count

@@ -1,0 +1,273 @@
+"""The working graph: one signature's part of a model, flat, differentiable, in a tf.Graph.
+
+It is a copy; the model's own nodes are never edited. Nothing in it is ever run.
+"""
+
+import dataclasses
+import itertools
+
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2, node_def_pb2
+
+from ig_tf.errors import GraphError
+from ig_tf.graph import registry
+from ig_tf.graph.inline import function_names, inline
+from ig_tf.graph.loops import map_loop_body
+from ig_tf.model.model import SCOPE
+
+_IMPORTS = itertools.count()  # a prefix unique to each import: functions of two models never meet
+
+# Ops whose gradient is not the derivative of what they compute; in copies they are Identity (D3a).
+PASS_THROUGH = ("StopGradient", "PreventGradient", "Print")
+CUSTOM_GRADIENT = "_gradient_op_type"
+ARGUMENT = "Placeholder"
+
+
+@dataclasses.dataclass(frozen=True)
+class Body:
+    """A function body as a graph: `arguments` and `results` are its tensors, in order."""
+
+    graph: object
+    arguments: tuple
+    results: tuple
+
+
+@dataclasses.dataclass
+class Work:
+    """The working graph of one signature.
+
+    Attributes:
+      graph_def: flat GraphDef; functions of While, If and Case have names unique to this import.
+      graph: the same, imported, for shapes and walks.
+      inputs: {signature input name: tensor of `graph`}.
+      outputs: {signature output name: tensor of `graph`}.
+      originals: names of nodes that the model's top level has too.
+      changed: {node name: sentence} what was made differentiable (D3a).
+    """
+
+    graph_def: object
+    graph: object
+    inputs: dict
+    outputs: dict
+    originals: frozenset
+    changed: dict
+    _bodies: dict = dataclasses.field(default_factory=dict)
+
+    def tensor(self, name):
+        return self.graph.get_tensor_by_name(name)
+
+    def body_of(self, function, arguments):
+        """The body of a library function, with shapes inferred from the caller's tensors."""
+        key = (function, tuple((t.dtype.as_datatype_enum, str(t.shape)) for t in arguments))
+        if key not in self._bodies:
+            self._bodies[key] = _body(self, function, arguments)
+        return self._bodies[key]
+
+
+def build(model):
+    """The working graph of a model's signature.
+
+    Raises:
+      GraphError: an op that this TensorFlow does not know, a broken or recursive graph.
+    """
+    inputs, outputs = model.inputs(), model.outputs()
+    for name, tensor in inputs.items():
+        if not tensor:
+            raise GraphError(f"signature input {name!r} is a composite tensor (sparse or ragged); "
+                             "signatures with such inputs are not handled yet.")
+    flat = inline(model.graph_def, [*inputs.values(), *outputs.values()])
+    _rename_functions(flat.graph_def, f"import_{next(_IMPORTS)}_")
+    graph_def, changed = _differentiable(flat.graph_def)
+    producer_ops = model.meta_graph.meta_info_def.stripped_op_list
+    graph = import_graph(graph_def, producer_ops)
+    while _state_shapes(graph_def, graph):
+        graph = import_graph(graph_def, producer_ops)
+
+    def find(name):
+        full = name if ":" in name else name + ":0"
+        return graph.get_tensor_by_name(flat.tensors.get(full, full))
+
+    return Work(graph_def, graph, {k: find(v) for k, v in inputs.items()},
+                {k: find(v) for k, v in outputs.items()}, flat.originals, changed)
+
+
+def import_graph(graph_def, producer_ops=None):
+    """A GraphDef in a new tf.Graph; nothing is run.
+
+    Raises:
+      GraphError: unknown ops (all are named), or a graph that TensorFlow refuses.
+    """
+    nodes = itertools.chain(
+        graph_def.node, *(function.node_def for function in graph_def.library.function))
+    functions = {function.signature.name for function in graph_def.library.function}
+    unknown = sorted({node.op for node in nodes if node.op not in functions
+                      and not registry.is_known(node.op)})
+    if unknown:
+        raise GraphError(
+            f"ops that this TensorFlow ({tf.__version__}) does not know: {', '.join(unknown)}. "
+            "Import the package that registers them (for example tensorflow_text) first.")
+    graph = tf.Graph()
+    copy = graph_pb2.GraphDef()  # import_graph_def may change what it is given
+    copy.CopyFrom(graph_def)
+    if producer_ops is not None and not producer_ops.op:
+        producer_ops = None
+    try:
+        with graph.as_default():
+            tf.graph_util.import_graph_def(copy, name="", producer_op_list=producer_ops)
+    except (ValueError, TypeError) as error:
+        raise GraphError(f"TensorFlow refuses the model's graph: {error}") from error
+    return graph
+
+
+def _differentiable(graph_def):
+    """D3a: no custom gradient whose Python is gone, no op that hides the derivative."""
+    result = graph_pb2.GraphDef()
+    result.CopyFrom(graph_def)
+    changed = {}
+    for node in result.node:
+        _make_differentiable(node, node.name, changed)
+    for function in result.library.function:
+        for node in function.node_def:
+            _make_differentiable(node, f"{function.signature.name}/{node.name}", changed)
+    return result, changed
+
+
+def _make_differentiable(node, name, changed):
+    if CUSTOM_GRADIENT in node.attr:
+        del node.attr[CUSTOM_GRADIENT]
+        changed[name] = f"custom gradient of {node.op} {name} replaced by its derivative"
+    if node.op in PASS_THROUGH:
+        changed[name] = f"{node.op} {name} became Identity"
+        dtype = node.attr["T"].type
+        node.op = "Identity"
+        node.attr.clear()
+        node.attr["T"].type = dtype
+        data = [value for value in node.input if not value.startswith("^")][:1]
+        data += [value for value in node.input if value.startswith("^")]
+        del node.input[:]
+        node.input.extend(data)
+
+
+def _state_shapes(graph_def, graph):
+    """Says shapes that TensorFlow forgets on import, by an EnsureShape behind them; in place.
+
+    Returns whether anything was learnt (what follows may then be known too).
+    """
+    known = {node.name for node in graph_def.node}
+    learnt = {}
+    for op in graph.get_operations():
+        if op.type in FORGOTTEN_SHAPES and _shaped(op.name) not in known:
+            if op.outputs[0].shape.is_fully_defined() or not op.outputs[0].consumers():
+                continue
+            shape = FORGOTTEN_SHAPES[op.type](op)
+            if shape is not None and shape.rank is not None:
+                learnt[op.name] = (op.outputs[0].dtype.as_datatype_enum, shape.as_proto())
+    for node in graph_def.node:
+        node.input[:] = [
+            _shaped(value[:-2]) + ":0" if value[:-2] in learnt and value.endswith(":0") else value
+            for value in node.input]
+    for name, (dtype, shape) in learnt.items():
+        shaped = graph_def.node.add(name=_shaped(name), op="EnsureShape", input=[name + ":0"])
+        shaped.attr["T"].type = dtype
+        shaped.attr["shape"].shape.CopyFrom(shape)
+    return bool(learnt)
+
+
+def _shape_of_lookup(op):
+    """A table with a scalar default has scalar values: the result is shaped like the keys."""
+    if op.outputs[0].shape.rank is None and op.inputs[2].shape.rank == 0:
+        return op.inputs[1].shape
+    return None
+
+
+def _shape_of_mapped(op):
+    """A loop over the examples stacks what it wrote for each."""
+    loop = map_loop_body(op)
+    if loop is None or loop.element.shape.rank is None:
+        return None
+    shape = tf.TensorShape([None]).concatenate(loop.element.shape)
+    return None if op.outputs[0].shape == shape else shape
+
+
+FORGOTTEN_SHAPES = {"LookupTableFindV2": _shape_of_lookup, "TensorArrayGatherV3": _shape_of_mapped}
+
+
+def is_shaped(op):
+    """Whether this op only says the shape of its input (`_state_shapes`)."""
+    return op.type == "EnsureShape" and op.name.startswith(SCOPE + "shaped/")
+
+
+def source_name(name):
+    """The name of a tensor as the model's owner knows it."""
+    for prefix in (SCOPE + "shaped/", SCOPE + "inlined/"):
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _shaped(name):
+    return f"{SCOPE}shaped/{name}"
+
+
+def _rename_functions(graph_def, prefix):
+    """Every function of the library gets a name that no other import has."""
+    names = {f.signature.name: prefix + f.signature.name for f in graph_def.library.function}
+    rename_functions(graph_def, names)
+
+
+def rename_functions(graph_def, names):
+    """Renames library functions in place: definitions, calls and attributes. {old: new}."""
+    for function in graph_def.library.function:
+        function.signature.name = names.get(function.signature.name, function.signature.name)
+        for node in function.node_def:
+            _rename_in_node(node, names)
+    for gradient in graph_def.library.gradient:
+        gradient.function_name = names.get(gradient.function_name, gradient.function_name)
+        gradient.gradient_func = names.get(gradient.gradient_func, gradient.gradient_func)
+    for node in graph_def.node:
+        _rename_in_node(node, names)
+
+
+def _rename_in_node(node, names):
+    if not any(name in names for name in function_names(node)):
+        return
+    node.op = names.get(node.op, node.op)
+    for value in node.attr.values():
+        if value.HasField("func"):
+            value.func.name = names.get(value.func.name, value.func.name)
+        for function in value.list.func:
+            function.name = names.get(function.name, function.name)
+
+
+def _body(work, function, arguments):
+    """A call of the function, inlined: its arguments are placeholders with the caller's shapes."""
+    caller = graph_pb2.GraphDef()
+    caller.versions.CopyFrom(work.graph_def.versions)
+    caller.library.CopyFrom(work.graph_def.library)
+    for index, tensor in enumerate(arguments):
+        caller.node.add().CopyFrom(_argument(f"argument_{index}", tensor))
+    signature = next(f.signature for f in caller.library.function
+                     if f.signature.name == function)
+    call = caller.node.add(name="call", op="StatefulPartitionedCall")
+    call.input.extend(f"argument_{index}" for index in range(len(arguments)))
+    call.attr["f"].func.name = function
+    call.attr["Tin"].list.type.extend(t.dtype.as_datatype_enum for t in arguments)
+    call.attr["Tout"].list.type.extend(a.type for a in signature.output_arg)
+    fetches = [f"call:{index}" for index in range(len(signature.output_arg))]
+    flat = inline(caller, [*fetches, *(f"argument_{i}" for i in range(len(arguments)))])
+    graph = import_graph(flat.graph_def)
+    return Body(graph,
+                tuple(graph.get_tensor_by_name(f"argument_{i}:0") for i in range(len(arguments))),
+                tuple(graph.get_tensor_by_name(flat.tensors[fetch]) for fetch in fetches))
+
+
+def _argument(name, tensor):
+    """A variable's handle is made again (it knows its shape), anything else is a placeholder."""
+    if tensor.op.type == "VarHandleOp":
+        node = node_def_pb2.NodeDef()
+        node.CopyFrom(tensor.op.node_def)
+        node.name = name
+        return node
+    node = node_def_pb2.NodeDef(name=name, op=ARGUMENT)
+    node.attr["dtype"].type = tensor.dtype.as_datatype_enum
+    node.attr["shape"].shape.CopyFrom(tensor.shape.as_proto())
+    return node

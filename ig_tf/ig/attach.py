@@ -1,0 +1,260 @@
+"""Builds the attribution function of one model, target, cut, baseline and rule."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from ig_tf.errors import GraphError
+from ig_tf.graph import surgery
+from ig_tf.graph.states import SHARED, Mixed, Rows
+from ig_tf.ig import integrate
+from ig_tf.ig.targets import TOP
+
+# |F(x) - F(x')| below this share of the larger of both counts as this share: f(x) = f(x') is
+# common, and float32 leaves about a hundredth of it as rounding.
+RELATIVE_FLOOR = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """All that decides the attribution function, before a tensor is made.
+
+    Attributes:
+      work: the `Work`.
+      target: the `Target`.
+      points: the `Point`s.
+      baseline: the `Baseline`.
+      rule: the quadrature `Rule`.
+      copy: `CopyPlan` of the path from the points to the target.
+      prefix: `CopyPlan` from the inputs to the points where each example runs alone, else None.
+      reason: why each example runs alone, else None.
+      rows_per_chunk: a fixed number of rows, or None for the memory budget.
+      bytes_per_row: estimate of the activations of one row.
+    """
+
+    work: object
+    target: object
+    points: tuple
+    baseline: object
+    rule: object
+    copy: object
+    prefix: object
+    reason: object
+    rows_per_chunk: object
+    bytes_per_row: int
+
+    def needed(self):
+        """Tensors of the working graph that the function takes from the model, run once."""
+        names = [self.target.tensor, *(p.tensor for p in self.points),
+                 *(p.tokens for p in self.points if p.tokens)]
+        if self.prefix is None:
+            names += [*self.copy.shared, *self.copy.per_example, *self.copy.sizes]
+        else:
+            names += [*self.prefix.replaced, *self.prefix.shared, *self.copy.shared]
+        return [self.work.tensor(name) for name in dict.fromkeys(names)]
+
+
+def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None):
+    """Plans the copy, by rows where these are proved independent, else example by example."""
+    tensors = [work.tensor(point.tensor) for point in points]
+    goal = work.tensor(target.tensor)
+    reason = _not_by_rows(states, tensors, goal)
+    prefix = None
+    if reason is None:
+        copy = surgery.plan_copy(work, tensors, [goal], states)
+    else:
+        _refuse_fixed_batch(work, reason)
+        inputs = list(work.inputs.values())
+        alone = _alone(work, inputs)
+        copy = surgery.plan_copy(work, tensors, [goal], alone)
+        outside = [work.tensor(name) for name in copy.per_example]
+        prefix = surgery.plan_copy(
+            work, inputs, list({t.name: t for t in tensors + outside}.values()),
+            {name: state for name, state in alone.items() if state == SHARED})
+    return Recipe(work, target, tuple(points), baseline, rule, copy, prefix, reason,
+                  rows_per_chunk, _bytes_per_row(work, copy))
+
+
+def _not_by_rows(states, tensors, goal):
+    """Why rows may not be repeated and regrouped, or None where they may."""
+    for tensor in [*tensors, goal]:
+        state = states.get(tensor.name)
+        if state != Rows(0):
+            detail = f": {state.reason} is not known to keep examples apart" if isinstance(
+                state, Mixed) else " does not have one row per example"
+            return f"{tensor.name}{detail}"
+    return None
+
+
+def _refuse_fixed_batch(work, reason):
+    for name, tensor in work.inputs.items():
+        if tensor.shape.rank and tensor.shape[0] not in (None, 1):
+            raise GraphError(f"each example would have to run alone ({reason}), but input "
+                             f"{name!r} has a fixed batch of {tensor.shape[0]}.")
+
+
+def _alone(work, inputs):
+    """States where one example runs alone: what depends on no input is shared, the rest is not."""
+    moved = surgery.downstream(inputs)
+    return {tensor.name: (Rows(0) if tensor.name in moved else SHARED)
+            for op in work.graph.get_operations() for tensor in op.outputs}
+
+
+def _bytes_per_row(work, copy):
+    total = 0
+    operations = {op.name: op for op in work.graph.get_operations()}
+    for name in copy.operations:
+        for tensor in operations[name].outputs:
+            if tensor.dtype.is_floating and tensor.shape.rank:
+                dims = [dim or 1 for dim in tensor.shape.as_list()[1:]]
+                total += int(np.prod(dims)) * tensor.dtype.size
+    return 2 * total  # forward values are kept for the backward pass
+
+
+def outputs(recipe, given):
+    """The outputs of the signature, in the current graph.
+
+    Args:
+      recipe: a `Recipe`.
+      given: {tensor name: tensor} of the model's top level, for `needed()`.
+
+    Returns:
+      {key of D10: tensor}.
+    """
+    values = surgery.realise(recipe.work, recipe.needed(), given)
+    scores = values[recipe.target.tensor]
+    index = _pinned(recipe.target, scores)
+    prediction = _selected(recipe.target, scores, index)
+    xs = [values[point.tensor] for point in recipe.points]
+    if recipe.prefix is None:
+        attributions, start = _by_rows(recipe, values, xs, index)
+    else:
+        attributions, start = _alone_each(recipe, values, xs, index)
+    return _keys(recipe, values, xs, attributions, prediction, start, index, scores)
+
+
+def _baselines(recipe, xs):
+    return [tf.broadcast_to(tf.cast(tf.constant(recipe.baseline.values[point.name]), x.dtype),
+                            tf.shape(x)) for point, x in zip(recipe.points, xs)]
+
+
+def _function(recipe, shared, sizes=None, examples=None):
+    """F of the points, as a copy of the path: callable(rows, extras) -> [rows]."""
+    def function(rows, extras):
+        given = dict(shared)
+        for name, value in (sizes or {}).items():
+            given[name] = surgery.resized(value, recipe.copy.sizes[name], examples,
+                                          tf.shape(rows[0])[0])
+        given.update({name: tensor for name, tensor in extras.items() if name != TOP})
+        given.update({point.tensor: row for point, row in zip(recipe.points, rows)})
+        scores = surgery.copy(recipe.work, recipe.copy, given)[recipe.target.tensor]
+        return _selected(recipe.target, scores, extras.get(TOP))
+    return function
+
+
+def _by_rows(recipe, values, xs, index):
+    shared = {name: values[name] for name in recipe.copy.shared}
+    extras = {name: (values[name], axis) for name, axis in recipe.copy.per_example.items()}
+    if recipe.target.index == TOP:
+        extras[TOP] = (index, 0)
+    sizes = {name: values[name] for name in recipe.copy.sizes}
+    function = _function(recipe, shared, sizes, tf.shape(xs[0])[0])
+    path = integrate.Path(function, xs, _baselines(recipe, xs), extras)
+    start = path.function(path.baselines, {name: tensor for name, (tensor, _) in extras.items()})
+    rows = recipe.rows_per_chunk
+    if rows is None:
+        rows = integrate.rows_for_budget(recipe.bytes_per_row, xs,
+                                         [point.shape for point in recipe.points])
+    return integrate.integrated_gradients(path, recipe.rule, rows), start
+
+
+def _alone_each(recipe, values, xs, index):
+    """Each example by itself, from the inputs on; right for any model whose inputs are rows."""
+    shared = {name: values[name] for name in (*recipe.copy.shared, *recipe.prefix.shared)}
+    inputs = {name: values[name] for name in recipe.prefix.replaced}
+
+    def explain(example):
+        sliced = {name: tensor[example:example + 1] if tensor.shape.rank else tensor
+                  for name, tensor in inputs.items()}
+        mine = surgery.copy(recipe.work, recipe.prefix, {**shared, **sliced})
+        mine.update(sliced)
+        rows = [mine[point.tensor] for point in recipe.points]
+        extras = {name: (mine[name], 0) for name in recipe.copy.per_example}
+        if recipe.target.index == TOP:
+            extras[TOP] = (index[example:example + 1], 0)
+        path = integrate.Path(_function(recipe, shared), rows, _baselines(recipe, rows), extras)
+        start = path.function(path.baselines, {n: tensor for n, (tensor, _) in extras.items()})
+        found = integrate.integrated_gradients_stepwise(path, recipe.rule)
+        return [attribution[0] for attribution in found] + [start[0]]
+
+    types = [integrate.accumulator(x.dtype) for x in xs] + [recipe.work.tensor(
+        recipe.target.tensor).dtype]
+    shapes = [x.shape[1:] for x in xs] + [tf.TensorShape([])]
+    *attributions, start = tf.map_fn(
+        explain, tf.range(tf.shape(xs[0])[0]), parallel_iterations=1,
+        fn_output_signature=[tf.TensorSpec(s, t) for s, t in zip(shapes, types)])
+    return attributions, start
+
+
+def _pinned(target, scores):
+    """The target's index of each example [batch] int64; -1 where there is none."""
+    batch = tf.shape(scores)[0]
+    if target.index is None:
+        return tf.fill([batch], tf.constant(-1, tf.int64))
+    if target.index == TOP:
+        return tf.argmax(scores, axis=1, output_type=tf.int64)
+    flat = tf.constant(0, tf.int64)
+    for axis, number in enumerate(target.index):
+        flat = flat * tf.shape(scores, out_type=tf.int64)[axis + 1] + number
+    return tf.fill([batch], flat)
+
+
+def _selected(target, scores, index):
+    """One number per row [rows]."""
+    if target.index is None:
+        return tf.reshape(scores, tf.shape(scores)[:1])
+    if target.index == TOP:
+        return tf.gather(scores, index, batch_dims=1, axis=1)
+    return scores[(slice(None), *target.index)]
+
+
+def _keys(recipe, values, xs, attributions, prediction, start, index, scores):
+    """The outputs under the names of D10."""
+    result, totals = {}, {}
+    for point, attribution in zip(recipe.points, attributions):
+        if point.kind == "tokens":
+            attribution = tf.reduce_sum(attribution, -1)
+            result.update(_token_keys(point, values[point.tokens]))
+        result[f"attributions/{point.name}"] = attribution
+        axes = tf.range(1, tf.rank(attribution))
+        totals.setdefault(feature_name(point), []).append(tf.reduce_sum(attribution, axes))
+    for name, parts in totals.items():
+        wide = tf.float64 if any(p.dtype == tf.float64 for p in parts) else tf.float32
+        result[f"features/{name}"] = tf.add_n([tf.cast(part, wide) for part in parts])
+    wide = integrate.accumulator(prediction.dtype)
+    end, begin = tf.cast(prediction, wide), tf.cast(start, wide)
+    total = tf.add_n([tf.cast(result[f"features/{name}"], tf.float64) for name in totals])
+    difference = tf.cast(end, tf.float64) - tf.cast(begin, tf.float64)
+    error = tf.abs(total - difference)
+    floor = RELATIVE_FLOOR * tf.cast(tf.maximum(tf.abs(end), tf.abs(begin)), tf.float64)
+    relative = tf.math.divide_no_nan(error, tf.maximum(tf.abs(difference), floor))
+    result.update({"prediction": end, "baseline_prediction": begin,
+                   "completeness_error": tf.cast(error, wide),
+                   "relative_error": tf.cast(relative, wide), "target_index": index})
+    return result
+
+
+def _token_keys(point, tokens):
+    if tokens.dtype != tf.string:
+        tokens = tf.cast(tokens, tf.int64)
+    shape = tf.shape(tokens, out_type=tf.int64)
+    return {f"tokens/{point.name}": tokens,
+            f"length/{point.name}": tf.fill(shape[:1], shape[1])}
+
+
+def feature_name(point):
+    """The raw feature that a point's total belongs to; a cross is a feature of its own."""
+    if not point.features or len(point.features) > 3:
+        return point.name
+    return "_X_".join(point.features).replace("/", "_")

@@ -1,0 +1,86 @@
+"""Baselines: where the path starts."""
+
+import dataclasses
+import os
+
+import numpy as np
+
+from ig_tf.errors import BaselineError
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """One baseline for each point.
+
+    Attributes:
+      text: how it was asked for.
+      values: {point name: numpy array}; scalars are a constant for the whole tensor, other
+        shapes are one example's value (without the batch axis).
+    """
+
+    text: str
+    values: dict
+
+
+def resolve(given, points):
+    """The baseline that a user means.
+
+    Args:
+      given: "zeros", a number, a mapping {point name: number or array}, or the path of an .npz
+        with one array per point; points that a mapping does not name start at zero.
+      points: the `Point`s.
+
+    Raises:
+      BaselineError: an unknown name, or a shape that does not fit the point's.
+    """
+    if isinstance(given, str) and given not in ("zeros", "zero"):
+        given = _parsed(given)
+    if given is None or isinstance(given, str):
+        return Baseline("zeros", {point.name: np.float64(0) for point in points})
+    if not isinstance(given, dict):
+        array = np.asarray(given, np.float64)
+        if array.ndim and len(points) > 1:
+            raise BaselineError("one array cannot be the baseline of several points; give "
+                                f"{{name: array}} for: {', '.join(p.name for p in points)}.")
+        given = {point.name: array for point in points}
+        text = str(array) if not array.ndim else f"array {array.shape}"
+    else:
+        text = ", ".join(f"{name}={_short(value)}" for name, value in sorted(given.items()))
+    unknown = sorted(set(given) - {point.name for point in points})
+    if unknown:
+        raise BaselineError(f"baseline for {', '.join(unknown)}, which is no point; the points "
+                            f"are: {', '.join(point.name for point in points)}.")
+    values = {point.name: _fitting(point, given.get(point.name, 0.0)) for point in points}
+    return Baseline(text, values)
+
+
+def _parsed(text):
+    if text.endswith(".npz"):
+        if not os.path.exists(text):
+            raise BaselineError(f"no baseline file {text!r}.")
+        with np.load(text, allow_pickle=False) as data:
+            return {name: data[name] for name in data.files}
+    try:
+        return float(text)
+    except ValueError:
+        raise BaselineError(f"baseline {text!r} is neither `zeros`, a number, nor an .npz file "
+                            "with one array per point.") from None
+
+
+def _fitting(point, value):
+    array = np.asarray(value, np.float64)
+    if not np.all(np.isfinite(array)):
+        raise BaselineError(f"the baseline of {point.name!r} is not finite.")
+    row = point.shape[1:]
+    if array.ndim and not (array.ndim <= len(row) and all(
+            mine in (1, theirs) or theirs is None
+            for mine, theirs in zip(array.shape[::-1], row[::-1]))):
+        raise BaselineError(f"baseline of shape {list(array.shape)} does not fit point "
+                            f"{point.name!r}: one example has shape "
+                            f"[{', '.join('?' if d is None else str(d) for d in row)}].")
+    return array
+
+
+def _short(value):
+    array = np.asarray(value)
+    return str(array.tolist()) if array.size <= 8 else f"array{list(array.shape)}"

@@ -1,0 +1,177 @@
+"""The integral of the gradient along the straight path, in one chunked loop in the graph (D7).
+
+IG_i = (x_i - x'_i) * integral over alpha in [0,1] of dF(x' + alpha (x - x')) / dx_i
+(Sundararajan, Taly, Yan 2017, equation 1).
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from ig_tf.errors import GraphError
+
+ACTIVATION_BUDGET = 128 << 20  # bytes that the rows of one chunk may hold in activations
+
+
+@dataclasses.dataclass(frozen=True)
+class Path:
+    """What is integrated.
+
+    Attributes:
+      function: callable(points [rows, ...] each, extras [rows, ...] each) -> F [rows].
+      inputs: tensors x, one per point, [batch, ...].
+      baselines: tensors x', of the same shapes.
+      extras: {name: (tensor, axis)} that the function also needs, repeated along their axis with
+        the rows of their example.
+    """
+
+    function: object
+    inputs: list
+    baselines: list
+    extras: dict
+
+
+def integrated_gradients(path, rule, rows_per_chunk):
+    """Integrated gradients of each point.
+
+    Args:
+      path: a `Path`.
+      rule: a quadrature `Rule`.
+      rows_per_chunk: scalar int32 tensor or int: rows of (example, step) pairs at a time. A chunk
+        holds whole examples with all their steps, or steps of one example.
+
+    Returns:
+      One tensor per point, of its shape; float32 for half precision.
+    """
+    batch = tf.shape(path.inputs[0])[0]
+    steps = rule.steps
+    rows = tf.maximum(rows_per_chunk, 1)
+    steps_at_once = tf.minimum(steps, rows)
+    examples_at_once = tf.maximum(rows // steps, 1)
+    step_chunks = -(-steps // steps_at_once)
+    turns = step_chunks * -(-batch // examples_at_once)
+    start = [tf.zeros_like(x, accumulator(x.dtype)) for x in path.inputs]
+
+    def turn(index, *sums):
+        first = index // step_chunks * examples_at_once
+        examples = tf.range(first, tf.minimum(first + examples_at_once, batch))
+        step = index % step_chunks * steps_at_once
+        gradients = _chunk(path, rule, examples, step, tf.minimum(step + steps_at_once, steps))
+        return (index + 1, *(tf.tensor_scatter_nd_add(total, examples[:, None], gradient)
+                             for total, gradient in zip(sums, gradients)))
+
+    shapes = [tf.TensorShape([])] + [x.shape for x in path.inputs]
+    sums = tf.while_loop(lambda index, *_: index < turns, turn, (tf.constant(0), *start),
+                         shape_invariants=(shapes[0], *shapes[1:]))[1:]
+    return [tf.math.multiply_no_nan(total, tf.cast(x, total.dtype) - tf.cast(b, total.dtype))
+            for total, x, b in zip(sums, path.inputs, path.baselines)]
+
+
+def integrated_gradients_stepwise(path, rule):
+    """The same, one step at a time over the whole batch: needs nothing but independent rows."""
+    start = [tf.zeros_like(x, accumulator(x.dtype)) for x in path.inputs]
+
+    def turn(index, *sums):
+        gradients = _whole(path, rule, index)
+        return (index + 1, *(total + gradient for total, gradient in zip(sums, gradients)))
+
+    shapes = tuple(x.shape for x in path.inputs)
+    sums = tf.while_loop(lambda index, *_: index < rule.steps, turn, (tf.constant(0), *start),
+                         shape_invariants=(tf.TensorShape([]), *shapes))[1:]
+    return [tf.math.multiply_no_nan(total, tf.cast(x, total.dtype) - tf.cast(b, total.dtype))
+            for total, x, b in zip(sums, path.inputs, path.baselines)]
+
+
+def _whole(path, rule, index):
+    rows = []
+    for x, baseline in zip(path.inputs, path.baselines):
+        wide = accumulator(x.dtype)
+        start, end = tf.cast(baseline, wide), tf.cast(x, wide)
+        alpha = tf.constant(rule.nodes, wide)[index]
+        rows.append(tf.cast(start + alpha * (end - start), x.dtype))
+    weights = tf.fill(tf.shape(path.inputs[0])[:1],
+                      tf.constant(rule.weights, tf.float64)[index])
+    extras = {name: tensor for name, (tensor, _) in path.extras.items()}
+    return _weighted_gradients(path.function, rows, extras, weights)
+
+
+def _chunk(path, rule, examples, first_step, end_step):
+    """Weighted gradient sums [examples, ...] over some steps."""
+    count, width = tf.size(examples), end_step - first_step
+    row_of = tf.repeat(examples, width)  # example of each row; its steps are neighbours
+    rows = []
+    for x, baseline in zip(path.inputs, path.baselines):
+        wide = accumulator(x.dtype)
+        alphas = tf.constant(rule.nodes, wide)[first_step:end_step]
+        alphas = tf.reshape(alphas, [1, -1] + [1] * (x.shape.rank - 1))
+        start = tf.cast(tf.gather(baseline, examples), wide)[:, None]
+        end = tf.cast(tf.gather(x, examples), wide)[:, None]
+        points = start + alphas * (end - start)
+        flat = tf.reshape(points, tf.concat([[count * width], tf.shape(x)[1:]], 0))
+        flat.set_shape([None] + x.shape[1:].as_list())
+        rows.append(tf.cast(flat, x.dtype))
+    weights = tf.tile(tf.constant(rule.weights, tf.float64)[first_step:end_step], [count])
+    extras = {name: tf.gather(tensor, row_of, axis=axis)
+              for name, (tensor, axis) in path.extras.items()}
+    gradients = _weighted_gradients(path.function, rows, extras, weights)
+    return [tf.reduce_sum(tf.reshape(gradient, tf.concat([[count, width], tf.shape(x)[1:]], 0)), 1)
+            for gradient, x in zip(gradients, path.inputs)]
+
+
+def _weighted_gradients(function, rows, extras, weights):
+    """dF/drows times the weight of each row, in the accumulator's type.
+
+    The weights enter as the upstream gradient, which costs nothing; in half precision they would
+    lose too much there and are multiplied in afterwards.
+    """
+    value = function(rows, extras)
+    narrow = value.dtype.size < 4
+    upstream = tf.ones_like(value) if narrow else tf.cast(weights, value.dtype)
+    gradients = _gradients(value, rows, upstream)
+    results = []
+    for gradient, row in zip(gradients, rows):
+        gradient = tf.cast(gradient, accumulator(row.dtype))
+        if narrow:
+            ones = [1] * (row.shape.rank - 1)
+            gradient *= tf.reshape(tf.cast(weights, gradient.dtype), [-1] + ones)
+        results.append(gradient)
+    return results
+
+
+def _gradients(value, rows, upstream):
+    try:
+        gradients = tf.gradients(value, rows, grad_ys=[upstream],
+                                 unconnected_gradients=tf.UnconnectedGradients.NONE)
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        raise GraphError(f"TensorFlow cannot differentiate the path: {error}") from error
+    missing = [row.name for row, gradient in zip(rows, gradients) if gradient is None]
+    if missing:
+        raise GraphError(f"no gradient reaches {', '.join(missing)} of the copied path.")
+    return [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+
+def accumulator(dtype):
+    """Sums are never kept in half precision."""
+    return dtype if dtype.size >= 4 else tf.float32
+
+
+def rows_for_budget(bytes_per_row, points, shapes):
+    """Rows whose activations fit the budget.
+
+    Args:
+      bytes_per_row: activations of one row where every unknown dimension is 1.
+      points: tensors x.
+      shapes: their static shapes, None where unknown.
+
+    Returns:
+      Scalar int32 tensor; it shrinks as the unknown dimensions of a request grow.
+    """
+    growth = tf.constant(1, tf.int64)
+    for x, shape in zip(points, shapes):
+        unknown = [axis for axis, dim in enumerate(shape) if dim is None and axis > 0]
+        if unknown:
+            sizes = tf.gather(tf.shape(x, out_type=tf.int64), unknown)
+            growth = tf.maximum(growth, tf.reduce_prod(sizes))
+    rows = np.int64(ACTIVATION_BUDGET // max(bytes_per_row, 1)) // tf.maximum(growth, 1)
+    return tf.cast(tf.clip_by_value(rows, 1, 1 << 20), tf.int32)

@@ -1,0 +1,167 @@
+"""The explained quantity: one number per example, out of the signature's outputs."""
+
+import dataclasses
+import re
+
+from ig_tf.errors import TargetError
+from ig_tf.graph.work import source_name
+
+TOP = "top"
+# Names that say it is a probability, then what else a head may be called; used only for ties.
+_WORDS = ("prob", "score", "softmax", "logistic", "predict")
+_PROBABILITY_OPS = ("Softmax", "Sigmoid")
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What is explained.
+
+    Attributes:
+      output: key of the signature's outputs.
+      index: None (one number per example), "top", or a tuple of ints behind the batch axis.
+      tensor: name of the output in the working graph.
+      source: the same as the model's owner knows it.
+      chosen: a sentence if ig_tf made the choice, else None.
+    """
+
+    output: str
+    index: object
+    tensor: str
+    source: str
+    chosen: object = None
+
+    def text(self):
+        """OUTPUT, OUTPUT:INDEX or OUTPUT:top, as --target takes it."""
+        if self.index is None:
+            return self.output
+        index = self.index if self.index == TOP else ",".join(map(str, self.index))
+        return f"{self.output}:{index}"
+
+
+def resolve(work, text=None):
+    """The target that a user means.
+
+    Args:
+      work: the `Work`.
+      text: OUTPUT, OUTPUT:INDEX (several axes: OUTPUT:2,5), OUTPUT:top; None chooses.
+
+    Raises:
+      TargetError: no such output, not floating-point, an index out of range, or not one number
+        per example.
+    """
+    if text is None:
+        return _default(work)
+    output, index = _parsed(work, text)
+    tensor = work.outputs[output]
+    if not tensor.dtype.is_floating:
+        raise TargetError(
+            f"output {output!r} is {tensor.dtype.name}: a target needs a derivative. "
+            f"Floating-point outputs: {_floating(work) or 'none'}.")
+    _check_rank(work, output, tensor, index)
+    return _target(output, index, tensor, None)
+
+
+def _parsed(work, text):
+    output, index = text, None
+    if text not in work.outputs:  # a signature output may itself have a colon in its name
+        output, _, index = text.rpartition(":")
+        if not output:
+            output, index = text, None
+    if output not in work.outputs:
+        raise TargetError(f"no output {output!r} in the signature; it has: {_listed(work)}.")
+    if index is None or index == TOP:
+        return output, index
+    if not re.fullmatch(r"\d+(,\d+)*", index):
+        raise TargetError(f"index {index!r} of target {text!r} is neither `top` nor whole numbers.")
+    return output, tuple(int(part) for part in index.split(","))
+
+
+def _check_rank(work, output, tensor, index):
+    shape = tensor.shape
+    if shape.rank is None:
+        return
+    if shape.rank == 0:
+        raise TargetError(f"output {output!r} is a scalar for the whole batch, shape []; a target "
+                          "is one number per example, [batch].")
+    rest = shape.as_list()[1:]
+    if index is None:
+        if any(dim != 1 for dim in rest):
+            raise TargetError(f"output {output!r} has shape {_shape(shape)}, not one number per "
+                              f"example. {_suggestion(output, rest)}")
+    elif index == TOP:
+        if len(rest) != 1:
+            raise TargetError(f"`top` needs scores [batch, classes]; output {output!r} has shape "
+                              f"{_shape(shape)}. {_suggestion(output, rest)}")
+    else:
+        if len(index) != len(rest):
+            raise TargetError(f"index {index} has {len(index)} numbers; output {output!r} of shape "
+                              f"{_shape(shape)} needs {len(rest)}. {_suggestion(output, rest)}")
+        for number, dim in zip(index, rest):
+            if dim is not None and number >= dim:
+                raise TargetError(f"index {number} is out of range: output {output!r} has shape "
+                                  f"{_shape(shape)}, so at most {dim - 1}.")
+
+
+def _suggestion(output, rest):
+    """The one flag that would work."""
+    if not rest:
+        return f"Try --target={output}."
+    if len(rest) == 1:
+        return f"Try --target={output}:top, or --target={output}:0 for one of {rest[0] or 'them'}."
+    middle = ",".join(str((dim or 1) // 2) for dim in rest)
+    ranges = " x ".join(f"0..{dim - 1}" if dim else "?" for dim in rest)
+    return (f"Name one element, for example --target={output}:{middle} "
+            f"(the indices run over {ranges}).")
+
+
+def _default(work):
+    """The single suitable output, probabilities before logits."""
+    suitable = [name for name, tensor in work.outputs.items()
+                if tensor.dtype.is_floating and tensor.shape.rank in (1, 2)]
+    if not suitable:
+        floating = [name for name, tensor in work.outputs.items() if tensor.dtype.is_floating]
+        if not floating:
+            raise TargetError(f"no output has a derivative; the signature has: {_listed(work)}. "
+                              "Choose another signature with --signature.")
+        first = floating[0]
+        raise TargetError(
+            f"no output is one number or one score per class for each example: {_listed(work)}. "
+            + _suggestion(first, (work.outputs[first].shape.as_list() or [None])[1:]
+                          if work.outputs[first].shape.rank else []))
+    ranked = sorted(suitable, key=lambda name: _rank(name, work.outputs[name]))
+    output = ranked[0]
+    tensor = work.outputs[output]
+    index = TOP if tensor.shape.rank == 2 and tensor.shape[1] != 1 else None
+    others = ", ".join(ranked[1:])
+    sentence = f"target {output}{':top' if index else ''}" + (f" (also possible: {others})"
+                                                              if others else "")
+    return _target(output, index, tensor, sentence)
+
+
+def _rank(name, tensor):
+    op, steps = tensor.op, 0
+    while op.type in ("Identity", "Reshape", "Squeeze", "EnsureShape") and steps < 20:
+        op, steps = op.inputs[0].op, steps + 1
+    kind = _PROBABILITY_OPS.index(op.type) if op.type in _PROBABILITY_OPS else 2
+    words = [index for index, word in enumerate(_WORDS) if word in name.lower()]
+    return kind, min(words, default=len(_WORDS)), name
+
+
+def _target(output, index, tensor, chosen):
+    return Target(output, index, tensor.name, source_name(tensor.name), chosen)
+
+
+def _floating(work):
+    return ", ".join(f"{name} {_shape(t.shape)}" for name, t in work.outputs.items()
+                     if t.dtype.is_floating)
+
+
+def _listed(work):
+    return ", ".join(f"{name} {tensor.dtype.name} {_shape(tensor.shape)}"
+                     for name, tensor in work.outputs.items())
+
+
+def _shape(shape):
+    if shape.rank is None:
+        return "of unknown rank"
+    return "[" + ", ".join("?" if dim is None else str(dim) for dim in shape.as_list()) + "]"

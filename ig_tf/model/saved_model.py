@@ -1,0 +1,94 @@
+"""A SavedModel directory, read without running or restoring anything."""
+
+import os
+
+from google.protobuf import message, text_format
+from tensorflow.core.protobuf import saved_model_pb2
+
+from ig_tf.errors import ArtifactError, SignatureError
+from ig_tf.model import strip
+from ig_tf.model.model import Model, choose_signature
+
+# The two files that can hold the message; the first that exists is read, as TensorFlow does.
+PROTO_FILES = ("saved_model.pb", "saved_model.pbtxt")
+
+
+def read(path, tags=None, signature=None):
+    """Reads a SavedModel.
+
+    Args:
+      path: its directory.
+      tags: the tag set as an iterable of strings; None takes the only MetaGraph, or the one
+        tagged `serve` alone.
+      signature: the name of the signature to explain; None takes serving_default or the only one.
+
+    Returns:
+      A `Model` whose message is free of what an earlier instrumentation added.
+
+    Raises:
+      ArtifactError: not a SavedModel, or a broken one.
+      SignatureError: the tags or the signature are not there, or not clear.
+    """
+    path = os.fspath(path)
+    proto = read_proto(path)
+    if not proto.meta_graphs:
+        raise ArtifactError(f"{path} holds a SavedModel message without any MetaGraph.")
+    for meta_graph in proto.meta_graphs:
+        strip.strip(meta_graph)
+    index, tag_note = _choose_meta_graph(proto, tags)
+    name, signature_note = choose_signature(proto.meta_graphs[index], signature)
+    notes = tuple(note for note in (tag_note, signature_note) if note)
+    return Model(path, proto, index, name, notes)
+
+
+def read_proto(path):
+    """The `SavedModel` message of a directory, as it lies there.
+
+    Raises:
+      ArtifactError: no directory, no message file in it, or one that cannot be parsed.
+    """
+    if not os.path.isdir(path):
+        found = "a file" if os.path.exists(path) else "nothing"
+        raise ArtifactError(f"a SavedModel is a directory; found {found} at {path!r}.")
+    for name in PROTO_FILES:
+        file = os.path.join(path, name)
+        if os.path.exists(file):
+            return _parse(file)
+    raise ArtifactError(
+        f"{path!r} is not a SavedModel: it has neither {' nor '.join(PROTO_FILES)}; "
+        f"found {sorted(os.listdir(path))[:10]}.")
+
+
+def _parse(file):
+    proto = saved_model_pb2.SavedModel()
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read()
+        if file.endswith("pbtxt"):
+            text_format.Parse(data.decode("utf-8"), proto)
+        else:
+            proto.ParseFromString(data)
+    except (message.DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
+        raise ArtifactError(
+            f"{file!r} is not a SavedModel message (truncated, or another kind of file): {error}"
+        ) from error
+    except OSError as error:
+        raise ArtifactError(f"cannot read {file!r}: {error}") from error
+    return proto
+
+
+def _choose_meta_graph(proto, tags):
+    """Index of the MetaGraph with this tag set, and a sentence if it was a choice."""
+    sets = [frozenset(meta_graph.meta_info_def.tags) for meta_graph in proto.meta_graphs]
+    listed = "; ".join("--tags=" + ",".join(sorted(one)) for one in sets)
+    if tags is not None:
+        wanted = frozenset(tag for tag in tags if tag)
+        if wanted not in sets:
+            raise SignatureError(
+                f"no MetaGraph is tagged {sorted(wanted)}; the model has: {listed}.")
+        return sets.index(wanted), None
+    if len(sets) == 1:
+        return 0, None
+    if frozenset({"serve"}) in sets:
+        return sets.index(frozenset({"serve"})), f"tags serve (of: {listed})"
+    raise SignatureError(f"the model has several MetaGraphs; name one of: {listed}.")

@@ -1,0 +1,241 @@
+"""Where attribution belongs: the whole frontier, or the points that the user names."""
+
+import dataclasses
+
+from ig_tf.errors import PointError
+from ig_tf.graph.walk import ancestors_in_order, path_between
+from ig_tf.graph.work import is_shaped, source_name
+from ig_tf.points.features import Features
+from ig_tf.points.frontier import Stop, classify, continued, frontier
+from ig_tf.points.point import KINDS, Cut, Point, unique_names
+
+AUTO = "auto"
+_TABLES = ("VarHandleOp", "VariableV2", "Variable", "Const")
+_SAME_TOKENS = ("Identity", "Cast", "LookupTableFindV2", "StringToHashBucketFast",
+                "StringToHashBucketStrong", "StringToHashBucket", "EnsureShape", "StringLower")
+
+
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """The cut, and the features of the graph it was found in."""
+
+    cut: Cut
+    features: Features
+
+
+def locate(work, target, states, points=AUTO):
+    """The points of a target.
+
+    Args:
+      work: the `Work`.
+      target: the tensor that is explained.
+      states: row states by tensor name.
+      points: "auto", or an iterable of names of points, signature inputs or tensors.
+
+    Returns:
+      A `Located`.
+
+    Raises:
+      PointError: nothing to attribute to; no such point; a point without gradient, or that the
+        target does not depend on; a point that lies behind another.
+    """
+    features = Features(work, [target])
+    stops = frontier(work, target, features, states)
+    found = [stop for stop in stops if not stop.structure]
+    auto = _points(found, features)
+    structure = [f"{stop.tensor.name}: {stop.structure}" for stop in stops if stop.structure]
+    if points == AUTO:
+        if not auto:
+            raise PointError(
+                f"the target {target.name!r} depends on no floating-point place of attribution; "
+                "the walk from it stopped at: " + ("; ".join(structure) or "constants only") + ".")
+        chosen = auto
+        held = _uncovered(work, features, found, chosen)
+    else:
+        chosen = _named(work, target, features, auto, list(points))
+        held = _uncovered(work, features, found, chosen)
+    return Located(Cut(tuple(chosen), tuple(structure + held), _misses(work, features, target)),
+                   features)
+
+
+def _points(stops, features):
+    """Points of stops, named by feature, else by table, else by tensor."""
+    described = []
+    order = list(KINDS)
+    for stop in sorted(stops, key=lambda stop: order.index(stop.kind)):
+        names = features.of(stop.tensor)
+        table = _table(stop.tensor)
+        wanted = "_X_".join(names) if names and len(names) <= 3 else table or _tensor_word(stop)
+        described.append((wanted, stop, names, table))
+    unique = unique_names([wanted for wanted, *_ in described])
+    return [_point(name, stop, features_, table)
+            for name, (_, stop, features_, table) in zip(unique, described)]
+
+
+def _point(name, stop, features, table):
+    tensor = stop.tensor
+    shape = tuple(tensor.shape.as_list()) if tensor.shape.rank is not None else None
+    if shape is None:
+        raise PointError(f"the rank of {tensor.name!r} ({tensor.op.type}) is not known; a point "
+                         "needs [batch, ...]. Name another point with --points.")
+    tokens = _tokens(tensor.op.inputs[1]).name if stop.kind == "tokens" else None
+    return Point(name, stop.kind, tensor.name, source_name(tensor.name), shape, tensor.dtype.name, features, table, tokens)
+
+
+def _tensor_word(stop):
+    return stop.tensor.op.name.rpartition("/")[2]
+
+
+def _table(tensor):
+    """The variable that a lookup (or the lookup behind a pooling) reads, if any."""
+    queue, seen = [tensor], set()
+    while queue and len(seen) < 20:
+        op = queue.pop(0).op
+        if op.name in seen:
+            continue
+        seen.add(op.name)
+        if is_shaped(op):
+            queue.append(op.inputs[0])
+        elif op.type in ("Gather", "GatherV2", "ResourceGather"):
+            source = op.inputs[0]
+            while source.op.type in ("Identity", "ReadVariableOp") and source.op.inputs:
+                source = source.op.inputs[0]
+            if source.op.type in _TABLES:
+                return source.op.name
+        elif op.type.startswith(("SparseSegment", "Segment", "UnsortedSegment")) or op.type in (
+                "Identity", "Mul"):
+            queue.append(op.inputs[0])
+    return None
+
+
+def _tokens(ids):
+    """What the user sent, where it still has the shape of the ids: strings before hashes."""
+    tensor, best = ids, ids
+    while tensor.op.type in _SAME_TOKENS:
+        tensor = tensor.op.inputs[1 if tensor.op.type == "LookupTableFindV2" else 0]
+        if tensor.dtype == "string" or tensor.dtype.is_integer:
+            best = tensor
+    return best
+
+
+def _named(work, target, features, auto, names):
+    """Points by name: of the automatic cut, of a signature input, or of a tensor."""
+    by_name = {point.name: point for point in auto}
+    by_tensor = {point.tensor: point for point in auto}
+    chosen = []
+    for name in names:
+        if name in by_name:
+            chosen.append(by_name[name])
+            continue
+        tensor = _tensor(work, name, auto)
+        if tensor.name in by_tensor:
+            chosen.append(by_tensor[tensor.name])
+            continue
+        _differentiable(work, target, tensor, features)
+        stop = classify(tensor, features, {t.name for t in work.inputs.values()})
+        kind = stop.kind if not stop.structure else "dense"
+        word = name if name in work.inputs else tensor.op.name.rpartition("/")[2]
+        chosen.append(_point(unique_names([word])[0], Stop(tensor, kind),
+                             features.of(tensor), _table(tensor)))
+    unique = unique_names([point.name for point in chosen])
+    chosen = [dataclasses.replace(point, name=name) for point, name in zip(chosen, unique)]
+    _refuse_nested(work, chosen, features)
+    return chosen
+
+
+def _tensor(work, name, auto):
+    if name in work.inputs:
+        return work.inputs[name]
+    operations = {op.name: op for op in work.graph.get_operations()}
+    op_name, _, index = name.partition(":")
+    matching = [op for full, op in operations.items()
+                if full == op_name or full.endswith("/" + op_name) and full.startswith("ig_tf/")]
+    if not matching:
+        raise PointError(
+            f"no point, signature input or tensor {name!r} on the way to the target. Points: "
+            f"{', '.join(point.name for point in auto) or 'none'}; signature inputs: "
+            f"{', '.join(work.inputs)}.")
+    if len(matching) > 1 and op_name not in operations:
+        raise PointError(f"{name!r} is not one tensor: {', '.join(o.name for o in matching[:6])}.")
+    op = operations.get(op_name, matching[0])
+    if int(index or 0) >= len(op.outputs):
+        raise PointError(f"{op.name!r} ({op.type}) has {len(op.outputs)} outputs, no {index}.")
+    return op.outputs[int(index or 0)]
+
+
+def _differentiable(work, target, tensor, features):
+    """Refuses what has no derivative, naming the op that cuts it."""
+    if not tensor.dtype.is_floating:
+        raise PointError(
+            f"point {tensor.name!r} is {tensor.dtype.name}: ids, strings and records have no "
+            "derivative. Attribute to what they become: --points=auto lists it.")
+    reach, queue = {target.name}, [target]
+    while queue:
+        current = queue.pop()
+        if current.name == tensor.name:
+            return
+        for operand in continued(current, features, {}) or ():
+            if operand.name not in reach:
+                reach.add(operand.name)
+                queue.append(operand)
+    trail = path_between(tensor, target)
+    if trail is None:
+        raise PointError(
+            f"the target {target.name!r} does not depend on point {tensor.name!r}: no data path "
+            f"from it; it leads to {', '.join(op.name for op in tensor.consumers()) or 'nothing'}.")
+    operations = {op.name: op for op in work.graph.get_operations()}
+    cutting = next((name for name in trail[::-1] if not any(
+        output.name in reach for output in operations[name].outputs)), trail[0])
+    following = trail[min(trail.index(cutting) + 1, len(trail) - 1)]
+    raise PointError(
+        f"point {tensor.name!r} has no gradient to the target: op {operations[following].type} "
+        f"{following!r} cuts it. The path is {' -> '.join(trail)}.")
+
+
+def _refuse_nested(work, chosen, features):
+    """A point behind another by a derivative would be counted twice."""
+    tensors = {point.tensor: point.name for point in chosen}
+    for point in chosen:
+        queue, seen = [work.tensor(point.tensor)], set()
+        while queue:
+            current = queue.pop()
+            for operand in continued(current, features, {}) or ():
+                if operand.name in tensors:
+                    raise PointError(
+                        f"point {tensors[operand.name]!r} lies behind point {point.name!r}: its "
+                        "attribution would be counted twice. Choose one of them.")
+                if operand.name not in seen:
+                    seen.add(operand.name)
+                    queue.append(operand)
+
+
+def _uncovered(work, features, stops, chosen):
+    """Stops of the walk that no chosen point replaces, and features that no point comes from."""
+    tensors = {point.tensor for point in chosen}
+    hidden = _behind(work, chosen, features)
+    held = [f"{stop.tensor.name}: not among the chosen points" for stop in stops
+            if stop.tensor.name not in tensors | hidden]
+    covered = {feature for point in chosen for feature in point.features}
+    return held + [f"input {name}: no chosen point depends on it"
+                   for name in features.names if name not in covered]
+
+
+def _behind(work, chosen, features):
+    behind, queue = set(), [work.tensor(point.tensor) for point in chosen]
+    while queue:
+        for operand in continued(queue.pop(), features, {}) or ():
+            if operand.name not in behind:
+                behind.add(operand.name)
+                queue.append(operand)
+    return behind
+
+
+def _misses(work, features, target):
+    """Lookups on the way that are no places of attribution, with the reason."""
+    misses = []
+    for op in ancestors_in_order(work.graph, [target]):
+        if op.type in ("Gather", "GatherV2", "ResourceGather") and op.outputs[0].dtype.is_floating:
+            if not features.depends(op.inputs[1]) and not features.depends(op.inputs[0]):
+                misses.append(f"{op.name}: a lookup that does not depend on the input's content "
+                              "(a position or a constant)")
+    return tuple(misses)
