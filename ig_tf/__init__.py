@@ -13,8 +13,8 @@ _VERBS = {
     "instrument": "ig_tf.api",
     "save": "ig_tf.api",
     "attribute": "ig_tf.run.attribute",
-    "check": "ig_tf.run.checks",
-    "render": "ig_tf.render.report",
+    "check": "ig_tf.checking",
+    "render": "ig_tf.rendering.report",
 }
 __all__ = [*_VERBS, "errors"]
 

@@ -67,6 +67,7 @@ class Plan:
             "misses": list(self.cut.misses),
             "changed_in_the_copy": _changed(recipe),
             "baseline": recipe.baseline.text,
+            "baseline_values": recipe.baseline.described(),
             "rule": {"name": recipe.rule.name, "steps": recipe.rule.steps,
                      "degree": recipe.rule.degree},
             "chunking": self._chunking(),
@@ -135,7 +136,7 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
     return Plan(located.model, recipe, located.cut)
 
 
-def save(plan, output, link=False, overwrite=False):
+def save(plan, output, link=False, overwrite=False, build=attach.outputs):
     """Writes the instrumented SavedModel.
 
     Args:
@@ -143,11 +144,12 @@ def save(plan, output, link=False, overwrite=False):
       output: directory to make.
       link: hard links instead of copies of variables and assets.
       overwrite: replaces an output that exists.
+      build: what the signature computes; anything but the default is for diagnosis.
 
     Returns:
       The metadata, as written to assets.extra/ig_tf.json.
     """
-    traced = functions.trace(plan.recipe)
+    traced = functions.trace(plan.recipe, build)
     metadata = plan.described()
     metadata["outputs"] = _outputs(traced)
     proto = meta_graph.add(plan.model, plan.recipe.work, traced, metadata)

@@ -19,7 +19,7 @@ FLOORS = ("errors", "model", "graph", "points", "ig", "export", "top")
 # Two folders stand beside them: all that they may import of ig_tf, a folder or one module.
 ASIDE = {
     "run": ("errors", "run"),
-    "render": ("errors", "render", "ig_tf.run.results"),
+    "rendering": ("errors", "rendering", "ig_tf.run.results"),
 }
 WITHOUT_TENSORFLOW = ("ig_tf.ig.quadrature", "ig_tf.run.results")
 MAX_FILE_LINES = 450  # in ig_tf/
@@ -93,10 +93,10 @@ def test_only_tests_import_tests():
         ("ig_tf.run.attribute", "ig_tf.errors", True),
         ("ig_tf.run.attribute", "ig_tf.run.results", True),
         ("ig_tf.run.attribute", "ig_tf.model.model", False),
-        ("ig_tf.render.report", "ig_tf.run.results", True),
-        ("ig_tf.render.report", "ig_tf.run.attribute", False),
+        ("ig_tf.rendering.report", "ig_tf.run.results", True),
+        ("ig_tf.rendering.report", "ig_tf.run.attribute", False),
         ("ig_tf.errors", "ig_tf.model.model", False),
-        ("ig_tf.cli", "ig_tf.render.report", True),
+        ("ig_tf.cli", "ig_tf.rendering.report", True),
     ],
 )
 def test_the_import_direction_itself(importer, imported, allowed):

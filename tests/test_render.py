@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ig_tf.render import image, markup, numerals, overview, palette, signal, table, text
-from ig_tf.render.report import render
-from ig_tf.render.verdict import ADDS_UP, DOES_NOT, MISMATCH, NOT_CHECKED, verdict
+from ig_tf.rendering import image, markup, numerals, overview, palette, signal, table, text
+from ig_tf.rendering.report import render
+from ig_tf.rendering.verdict import ADDS_UP, DOES_NOT, MISMATCH, NOT_CHECKED, verdict
 from ig_tf.run.results import STATUSES, About, PointScores, Result, Target
 
 WHITE, BLACK = np.full((1, 2, 3), 255, np.uint8), np.zeros((1, 2, 3), np.uint8)
@@ -216,6 +216,75 @@ def test_shrinking_keeps_the_mean():
     small = image._shrunk(signed)
     assert small.shape == (213, 320)
     assert small.mean() == pytest.approx(signed.mean(), rel=1e-3)
+
+
+def test_shrinking_takes_the_mean_of_each_block():
+    blocks = np.array([[4.0, -2.0], [0.0, 1.0]])
+    inside = np.array([[0.5, 1.5], [1.5, 0.5]])  # mean 1
+    signed = np.kron(np.tile(blocks, (160, 160)), inside)
+    np.testing.assert_allclose(image._shrunk(signed), np.tile(blocks, (160, 160)), rtol=1e-6)
+
+
+def test_a_large_input_is_shrunk_to_the_mean_of_each_block():
+    rgb = np.kron([[[10, 0, 0], [0, 200, 0]]], np.array([[[1], [0]], [[1], [0]]])).astype(np.uint8)
+    sent = {"base64": base64.b64encode(image.png(rgb)).decode()}
+    for value in (rgb, sent):
+        shape = (2, 4)
+        picture = image.input_picture(value, shape, (1, 2))
+        assert picture.rgb.tolist() == [[[5, 0, 0], [0, 100, 0]]]
+    flat = image.input_picture(rgb.ravel(), (2, 4), (1, 2))
+    assert flat.rgb.tolist() == picture.rgb.tolist()
+
+
+def images_of(source):
+    """(width and height said, opened image) of each image of a page."""
+    for tag, marks in Page(source).elements:
+        if tag == "img":
+            content = base64.b64decode(marks["src"].partition("base64,")[2])
+            yield (int(marks["width"]), int(marks["height"])), Image.open(io.BytesIO(content))
+
+
+def test_pictures_are_at_most_320_pixels_and_small_ones_are_exact():
+    rgb = np.full((700, 900, 3), 90, np.uint8)
+    rgb[:, 450:] = 255
+    drawn = list(images_of(figure_of(np.ones((700, 900)), image=rgb)))
+    assert [size for size, _ in drawn] == [opened.size for _, opened in drawn] == [(320, 249)] * 2
+    # Few colours make a small PNG, whose pixels are those of the input.
+    assert drawn[0][1].format == "PNG"
+    assert drawn[0][1].getpixel((10, 10)) == (90, 90, 90)
+    assert drawn[0][1].getpixel((310, 10)) == (255, 255, 255)
+
+
+def photograph(seed, size=224):
+    """Noise of all scales with the spectrum of photographs, in the range of uint8."""
+    random = np.random.default_rng(seed)
+    length = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
+    length[0, 0] = 1.0
+    waves = np.fft.fft2(random.normal(size=(size, size, 3)), axes=(0, 1)) / length[..., None] ** 1.5
+    smooth = np.fft.ifft2(waves, axes=(0, 1)).real
+    # Most of what differs in a photograph is brightness.
+    smooth = smooth.mean(axis=2, keepdims=True) + 0.2 * smooth
+    return np.clip(128 + 50 * smooth / smooth.std(), 0, 255).astype(np.uint8), random
+
+
+def test_a_hundred_photographs_make_less_than_five_megabytes():
+    total = 0
+    for seed in range(4):
+        rgb, random = photograph(seed)
+        scores = random.normal(size=rgb.shape).astype(np.float32)
+        point = PointScores("image", "image", scores, None, ("image",))
+        source = render([example([point], inputs={"image": rgb})], About())
+        assert [opened.format for _, opened in images_of(source)] == ["JPEG", "JPEG"]
+        drawn = np.asarray(next(images_of(source))[1].convert("L"), np.float64)
+        assert np.abs(drawn - np.asarray(Image.fromarray(rgb).convert("L"))).mean() < 3
+        total += len(source) - len(render([example()], About()))
+    assert total / 4 * 100 < 5_000_000
+
+
+def test_a_picture_with_all_colours_still_gets_a_file():
+    rgb = np.random.default_rng(0).integers(0, 256, (320, 320, 3), np.uint8)
+    media, content = image.compressed(rgb, is_photo=False)
+    assert media == "image/jpeg" and len(content) < 100_000
 
 
 # Text ----------------------------------------------------------------------------------------
@@ -442,6 +511,6 @@ def test_colours_of_the_page_are_those_of_the_pictures():
 
 
 def test_rendering_needs_no_tensorflow():
-    code = "import sys, ig_tf.render.report; print('tensorflow' in sys.modules)"
+    code = "import sys, ig_tf.rendering.report; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

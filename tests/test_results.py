@@ -1,11 +1,13 @@
 """Result rows and files: what is written comes back, and what is broken is said."""
 
+import base64
 import json
 import math
 
 import numpy as np
 import pytest
 
+from ig_tf import errors
 from ig_tf.run import results
 from ig_tf.run.results import About, PointScores, Result, ResultsError, Target
 
@@ -100,6 +102,87 @@ def test_float32_scores_are_written_in_their_own_digits():
     assert row["points"][0]["scores"] == [0.1, 0.33333334]
     back = results.result_of(row).points[0].scores
     np.testing.assert_array_equal(back.astype(np.float32), scores)
+
+
+LARGE = (101, 100)
+
+
+def large(dtype, shape=LARGE):
+    return (np.random.default_rng(0).normal(size=shape) * 100).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float16", "float32", "float64", ">f4", "uint8", "int64", "bool"])
+def test_large_arrays_are_written_as_their_bytes(tmp_path, dtype):
+    scores = large("float64" if np.dtype(dtype).kind in "iub" else dtype)
+    scores[0, :3] = np.nan, np.inf, -0.0
+    sent = large(dtype).T  # not in C order
+    one = Result("a", "converged", points=[PointScores("x", "dense", scores)], inputs={"i": sent})
+    path = tmp_path / "r.jsonl"
+    results.write(path, [one], ABOUT)
+    row = json.loads(path.read_bytes())
+    name = np.dtype(dtype).newbyteorder("=").name
+    assert row["inputs"]["i"] == {
+        "shape": [100, 101], "dtype": name, "base64": row["inputs"]["i"]["base64"]}
+    raw = base64.b64decode(row["inputs"]["i"]["base64"])
+    assert raw == sent.astype(np.dtype(dtype).newbyteorder("<")).tobytes("C")
+    _, (found,) = results.read(path)
+    for back, there in ((found.points[0].scores, scores), (found.inputs["i"], sent)):
+        np.testing.assert_array_equal(back, there)
+        assert back.dtype == there.dtype.newbyteorder("=") and back.flags.writeable
+
+
+def test_arrays_of_ten_thousand_elements_stay_lists():
+    scores = np.ones((100, 100), np.float32)
+    row = results.row_of(Result("a", "converged", points=[PointScores("x", "dense", scores)],
+                                inputs={"x": scores, "text": np.full(LARGE, "a")}))
+    assert row["points"][0]["scores"] == row["inputs"]["x"] == scores.tolist()
+    assert row["inputs"]["text"][100][99] == "a"
+
+
+def test_a_photograph_is_short(tmp_path):
+    path = tmp_path / "r.jsonl"
+    numbers = large(np.float32, (224, 224, 3))
+    results.write(path, [Result("a", "converged", points=[PointScores("x", "image", numbers)],
+                                inputs={"x": numbers})], ABOUT)
+    assert path.stat().st_size < 2 * 4 / 3 * numbers.nbytes + 1000
+
+
+def test_npz_keeps_large_inputs_that_do_not_stack(tmp_path):
+    path = tmp_path / "r.npz"
+    sent = [large(np.float32), large(np.float32, (3, 4000))]
+    results.write(path, [Result(str(i), "converged", inputs={"i": sent[i]}) for i in (0, 1)], ABOUT)
+    for back, there in zip(results.read(path)[1], sent):
+        np.testing.assert_array_equal(back.inputs["i"], there)
+
+
+PACKED = {"shape": [2], "dtype": "float32", "base64": "AAAAAAAAgD8="}
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"dtype": "object"}, "unknown dtype 'object'"),
+    ({"dtype": ["float32"]}, "unknown dtype"),
+    ({"shape": [3]}, "needs 12 bytes, but has 8"),
+    ({"shape": [-2]}, r"\[-2\] is not the shape"),
+    ({"shape": 2}, "2 is not the shape"),
+    ({"base64": "AAA"}, "not base64"),
+    ({"base64": 7}, "not base64"),
+])
+def test_broken_packed_arrays_are_said(changes, words):
+    point = {"name": "x", "kind": "dense", "shape": [2], "scores": PACKED}
+    row = {"id": "1", "status": "converged", "points": [point], "inputs": {"i": PACKED}}
+    good = results.result_of(row)
+    np.testing.assert_array_equal([good.points[0].scores, good.inputs["i"]], [[0, 1], [0, 1]])
+    with pytest.raises(ResultsError, match=f"point 'x': .*{words}"):
+        results.result_of({**row, "points": [{**point, "scores": {**PACKED, **changes}}]})
+    with pytest.raises(ResultsError, match=f"input 'i': .*{words}"):
+        results.result_of({**row, "inputs": {"i": {**PACKED, **changes}}})
+    with pytest.raises(ResultsError, match=r"scores have shape \[2\], but the row says \[1, 2\]"):
+        results.result_of({**row, "points": [{**point, "shape": [1, 2]}]})
+
+
+def test_the_error_is_that_of_the_package():
+    assert ResultsError is errors.ResultsError and issubclass(ResultsError, ValueError)
 
 
 def test_bytes_become_text_or_base64_with_their_media_type():

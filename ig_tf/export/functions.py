@@ -36,8 +36,12 @@ class Traced:
     stateful: bool
 
 
-def trace(recipe):
+def trace(recipe, build=attach.outputs):
     """Builds the attribution function of a recipe.
+
+    Args:
+      recipe: a `Recipe`.
+      build: function(recipe, given) -> {key: tensor}, what the function computes.
 
     Raises:
       GraphError: TensorFlow refuses the copy or its gradient.
@@ -50,7 +54,7 @@ def trace(recipe):
 
     def attributions(*values):
         given = dict(zip(arguments, values))
-        found = attach.outputs(recipe, given)
+        found = build(recipe, given)
         keys.extend(sorted(found))
         return [tf.identity(found[key]) for key in keys]
 

@@ -2,10 +2,10 @@
 
 `analyse` walks from the inputs to some tensors and gives each tensor a state (states.py). What no
 rule covers becomes `Mixed`: not proved, hence treated as if every example could touch every other.
-The rules are the tables in row_rules.py and size_rules.py.
+The rules are the tables in row_rules.py, size_rules.py and sparse_rules.py.
 """
 
-from ig_tf.graph import row_rules, size_rules, sparse_rules
+from ig_tf.graph import list_rules, row_rules, size_rules, sparse_rules
 from ig_tf.graph.loops import map_loop_body
 from ig_tf.graph.states import SHARED, Mixed, Rows, is_shared, join
 from ig_tf.graph.walk import ancestors_in_order
@@ -50,8 +50,8 @@ def _states_of(op, states, body_of):
         state = size_rules.RULES[op.type](op, inputs)
         if state is not None:
             return [state] * len(op.outputs)
-    if op.type in row_rules.MAKERS:
-        return [row_rules.MAKERS[op.type](op, inputs) or Mixed(f"{op.type} {op.name}")]
+    if op.type in list_rules.MAKERS:
+        return [list_rules.MAKERS[op.type](op, inputs) or Mixed(f"{op.type} {op.name}")]
     if all(is_shared(state) for state in inputs):
         return [SHARED] * len(op.outputs)
     for state in inputs:

@@ -6,7 +6,7 @@ row rules should answer.
 
 import numpy as np
 
-from ig_tf.graph.row_rules import entries_of, static
+from ig_tf.graph.shape_values import entries_of, static
 from ig_tf.graph.states import (BATCH, FOLDED, SHARED, CountOfValues, Index, Mixed, Rows, Shared,
                                 Size, SparseShape, Values, is_shared)
 

@@ -1,7 +1,7 @@
 """Rules for sparse tensors whose first axis is the batch, and for what is pooled from them."""
 
 from ig_tf.graph import row_rules
-from ig_tf.graph.row_rules import entries_of, static
+from ig_tf.graph.shape_values import entries_of, static
 from ig_tf.graph.states import (BATCH, CountOfValues, Distinct, Index, IndexPair, ListOf, Positions,
                                 Rows, Segments, Shared, Size, SparseIndices, SparseShape, Values,
                                 is_shared)

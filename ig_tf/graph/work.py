@@ -56,6 +56,28 @@ class Work:
     def tensor(self, name):
         return self.graph.get_tensor_by_name(name)
 
+    def matching(self, name):
+        """Tensors that a name can mean: NODE, NODE:k, or the end of a path of calls.
+
+        Returns:
+          A list; empty where nothing has that name (or the node has no such output).
+        """
+        node, _, index = name.partition(":")
+        index = int(index) if index.isdigit() else 0
+        try:
+            found = [self.graph.get_operation_by_name(node)]
+        except (KeyError, ValueError):
+            found = [op for op in self.graph.get_operations()
+                     if op.name.startswith(SCOPE) and op.name.endswith("/" + node)]
+        return [self._with_shape(op.outputs[index]) for op in found if index < len(op.outputs)]
+
+    def _with_shape(self, tensor):
+        """The same value where its shape was said again (`_state_shapes`)."""
+        for op in tensor.consumers():
+            if is_shaped(op):
+                return op.outputs[0]
+        return tensor
+
     def body_of(self, function, arguments):
         """The body of a library function, with shapes inferred from the caller's tensors."""
         key = (function, tuple((t.dtype.as_datatype_enum, str(t.shape)) for t in arguments))

@@ -112,6 +112,29 @@ def _bytes_per_row(work, copy):
     return 2 * total  # forward values are kept for the backward pass
 
 
+def profile(alphas):
+    """Instead of attributions: F along the path, for the diagnosis of a path that fails.
+
+    Args:
+      alphas: places in [0, 1].
+
+    Returns:
+      A function like `outputs` that gives {"path": F [batch, alphas], "baseline_scores": the whole
+      output at the baseline [batch, ...]}.
+    """
+    def build(recipe, given):
+        values = surgery.realise(recipe.work, recipe.needed(), given)
+        scores = values[recipe.target.tensor]
+        xs = [values[point.tensor] for point in recipe.points]
+        measure = _Measure(
+            lambda path: [integrate.along(path, alphas), path.scores(path.baselines, path.fixed)],
+            [tf.TensorSpec([len(alphas)], scores.dtype),
+             tf.TensorSpec(scores.shape[1:], scores.dtype)])
+        found = _measured(recipe, values, xs, _pinned(recipe.target, scores), measure)
+        return dict(zip(("path", "baseline_scores"), found))
+    return build
+
+
 def outputs(recipe, given):
     """The outputs of the signature, in the current graph.
 
@@ -127,49 +150,70 @@ def outputs(recipe, given):
     index = _pinned(recipe.target, scores)
     prediction = _selected(recipe.target, scores, index)
     xs = [values[point.tensor] for point in recipe.points]
+    wide = [tf.TensorSpec(x.shape[1:], integrate.accumulator(x.dtype)) for x in xs]
+    measure = _Measure(lambda path: _integrated(recipe, path),
+                       wide + [tf.TensorSpec([], scores.dtype)])
+    *attributions, start = _measured(recipe, values, xs, index, measure)
+    return _keys(recipe, values, attributions, prediction, start, index)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Measure:
+    """What is computed of a path: callable(path) -> tensors [batch, ...], and one row's specs."""
+
+    function: object
+    specs: list
+
+
+def _integrated(recipe, path):
+    """Attributions of all points, and F at the baseline."""
+    start = path.function(path.baselines, path.fixed)
+    if recipe.prefix is not None:
+        return integrate.integrated_gradients_stepwise(path, recipe.rule) + [start]
+    rows = recipe.rows_per_chunk
+    if rows is None:
+        rows = integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
+                                         [point.shape for point in recipe.points])
+    return integrate.integrated_gradients(path, recipe.rule, rows) + [start]
+
+
+def _measured(recipe, values, xs, index, measure):
     if recipe.prefix is None:
-        attributions, start = _by_rows(recipe, values, xs, index)
-    else:
-        attributions, start = _alone_each(recipe, values, xs, index)
-    return _keys(recipe, values, xs, attributions, prediction, start, index, scores)
+        return _by_rows(recipe, values, xs, index, measure)
+    return _alone_each(recipe, values, xs, index, measure)
 
 
-def _baselines(recipe, xs):
-    return [tf.broadcast_to(tf.cast(tf.constant(recipe.baseline.values[point.name]), x.dtype),
-                            tf.shape(x)) for point, x in zip(recipe.points, xs)]
+def _path(recipe, xs, extras, index, shared, sizes=None):
+    """The straight path from the baseline to x, as functions in the current graph."""
+    if recipe.target.index == TOP:
+        extras = {**extras, TOP: (index, 0)}
+    examples = tf.shape(xs[0])[0]
+    baselines = [tf.broadcast_to(tf.cast(tf.constant(recipe.baseline.values[point.name]), x.dtype),
+                                 tf.shape(x)) for point, x in zip(recipe.points, xs)]
 
-
-def _function(recipe, shared, sizes=None, examples=None):
-    """F of the points, as a copy of the path: callable(rows, extras) -> [rows]."""
-    def function(rows, extras):
-        given = dict(shared)
+    def scores(rows, given_extras):
+        given = {**shared, **given_extras}
         for name, value in (sizes or {}).items():
             given[name] = surgery.resized(value, recipe.copy.sizes[name], examples,
                                           tf.shape(rows[0])[0])
-        given.update({name: tensor for name, tensor in extras.items() if name != TOP})
         given.update({point.tensor: row for point, row in zip(recipe.points, rows)})
-        scores = surgery.copy(recipe.work, recipe.copy, given)[recipe.target.tensor]
-        return _selected(recipe.target, scores, extras.get(TOP))
-    return function
+        given.pop(TOP, None)
+        return surgery.copy(recipe.work, recipe.copy, given)[recipe.target.tensor]
+
+    def function(rows, given_extras):
+        return _selected(recipe.target, scores(rows, given_extras), given_extras.get(TOP))
+
+    return integrate.Path(function, scores, xs, baselines, extras)
 
 
-def _by_rows(recipe, values, xs, index):
+def _by_rows(recipe, values, xs, index, measure):
     shared = {name: values[name] for name in recipe.copy.shared}
-    extras = {name: (values[name], axis) for name, axis in recipe.copy.per_example.items()}
-    if recipe.target.index == TOP:
-        extras[TOP] = (index, 0)
     sizes = {name: values[name] for name in recipe.copy.sizes}
-    function = _function(recipe, shared, sizes, tf.shape(xs[0])[0])
-    path = integrate.Path(function, xs, _baselines(recipe, xs), extras)
-    start = path.function(path.baselines, {name: tensor for name, (tensor, _) in extras.items()})
-    rows = recipe.rows_per_chunk
-    if rows is None:
-        rows = integrate.rows_for_budget(recipe.bytes_per_row, xs,
-                                         [point.shape for point in recipe.points])
-    return integrate.integrated_gradients(path, recipe.rule, rows), start
+    extras = {name: (values[name], axis) for name, axis in recipe.copy.per_example.items()}
+    return measure.function(_path(recipe, xs, extras, index, shared, sizes))
 
 
-def _alone_each(recipe, values, xs, index):
+def _alone_each(recipe, values, xs, index, measure):
     """Each example by itself, from the inputs on; right for any model whose inputs are rows."""
     shared = {name: values[name] for name in (*recipe.copy.shared, *recipe.prefix.shared)}
     inputs = {name: values[name] for name in recipe.prefix.replaced}
@@ -181,20 +225,11 @@ def _alone_each(recipe, values, xs, index):
         mine.update(sliced)
         rows = [mine[point.tensor] for point in recipe.points]
         extras = {name: (mine[name], 0) for name in recipe.copy.per_example}
-        if recipe.target.index == TOP:
-            extras[TOP] = (index[example:example + 1], 0)
-        path = integrate.Path(_function(recipe, shared), rows, _baselines(recipe, rows), extras)
-        start = path.function(path.baselines, {n: tensor for n, (tensor, _) in extras.items()})
-        found = integrate.integrated_gradients_stepwise(path, recipe.rule)
-        return [attribution[0] for attribution in found] + [start[0]]
+        path = _path(recipe, rows, extras, index[example:example + 1], shared)
+        return [tensor[0] for tensor in measure.function(path)]
 
-    types = [integrate.accumulator(x.dtype) for x in xs] + [recipe.work.tensor(
-        recipe.target.tensor).dtype]
-    shapes = [x.shape[1:] for x in xs] + [tf.TensorShape([])]
-    *attributions, start = tf.map_fn(
-        explain, tf.range(tf.shape(xs[0])[0]), parallel_iterations=1,
-        fn_output_signature=[tf.TensorSpec(s, t) for s, t in zip(shapes, types)])
-    return attributions, start
+    return tf.map_fn(explain, tf.range(tf.shape(xs[0])[0]), parallel_iterations=1,
+                     fn_output_signature=measure.specs)
 
 
 def _pinned(target, scores):
@@ -219,7 +254,7 @@ def _selected(target, scores, index):
     return scores[(slice(None), *target.index)]
 
 
-def _keys(recipe, values, xs, attributions, prediction, start, index, scores):
+def _keys(recipe, values, attributions, prediction, start, index):
     """The outputs under the names of D10."""
     result, totals = {}, {}
     for point, attribution in zip(recipe.points, attributions):

@@ -13,7 +13,7 @@ class Baseline:
     """One baseline for each point.
 
     Attributes:
-      text: how it was asked for.
+      text: how it was asked for; `resolve(described())` gives the same baseline again.
       values: {point name: numpy array}; scalars are a constant for the whole tensor, other
         shapes are one example's value (without the batch axis).
     """
@@ -21,19 +21,27 @@ class Baseline:
     text: str
     values: dict
 
+    def described(self):
+        """As in the metadata: {point name: number or nested lists}."""
+        return {name: array.tolist() for name, array in sorted(self.values.items())}
+
 
 def resolve(given, points):
     """The baseline that a user means.
 
     Args:
-      given: "zeros", a number, a mapping {point name: number or array}, or the path of an .npz
-        with one array per point; points that a mapping does not name start at zero.
+      given: "zeros", a number, "noise:STD" or "noise:STD:SEED" (one draw of Gaussian noise, for
+        points that are sent as numbers), a mapping {point name: number or array}, or the path of
+        an .npz with one array per point; points that a mapping does not name start at zero.
       points: the `Point`s.
 
     Raises:
       BaselineError: an unknown name, or a shape that does not fit the point's.
     """
-    if isinstance(given, str) and given not in ("zeros", "zero"):
+    text = None
+    if isinstance(given, str) and given.startswith("noise:"):
+        text, given = given, _noise(given, points)
+    elif isinstance(given, str) and given != "zeros":
         given = _parsed(given)
     if given is None or isinstance(given, str):
         return Baseline("zeros", {point.name: np.float64(0) for point in points})
@@ -45,7 +53,7 @@ def resolve(given, points):
         given = {point.name: array for point in points}
         text = str(array) if not array.ndim else f"array {array.shape}"
     else:
-        text = ", ".join(f"{name}={_short(value)}" for name, value in sorted(given.items()))
+        text = text or ", ".join(f"{name}={_short(value)}" for name, value in sorted(given.items()))
     unknown = sorted(set(given) - {point.name for point in points})
     if unknown:
         raise BaselineError(f"baseline for {', '.join(unknown)}, which is no point; the points "
@@ -65,6 +73,26 @@ def _parsed(text):
     except ValueError:
         raise BaselineError(f"baseline {text!r} is neither `zeros`, a number, nor an .npz file "
                             "with one array per point.") from None
+
+
+def _noise(text, points):
+    """noise:STD:SEED as one array per numeric point; looked-up vectors keep the zero baseline."""
+    try:
+        deviation, *seed = [float(part) for part in text.split(":")[1:]]
+    except ValueError:
+        raise BaselineError(f"baseline {text!r} is not noise:STD or noise:STD:SEED.") from None
+    generator = np.random.default_rng(int(seed[0]) if seed else 0)
+    values = {}
+    for point in points:
+        if point.kind in ("dense", "image"):
+            if None in point.shape[1:]:
+                raise BaselineError(f"noise needs a known shape; point {point.name!r} has "
+                                    f"{list(point.shape)}.")
+            values[point.name] = generator.normal(0, deviation, point.shape[1:])
+    if not values:
+        raise BaselineError("noise is for points that are sent as numbers; there are none: "
+                            f"{', '.join(f'{p.name} ({p.kind})' for p in points)}.")
+    return values
 
 
 def _fitting(point, value):

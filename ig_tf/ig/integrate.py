@@ -20,6 +20,7 @@ class Path:
 
     Attributes:
       function: callable(points [rows, ...] each, extras [rows, ...] each) -> F [rows].
+      scores: the same, but the whole output that F is one number of.
       inputs: tensors x, one per point, [batch, ...].
       baselines: tensors x', of the same shapes.
       extras: {name: (tensor, axis)} that the function also needs, repeated along their axis with
@@ -27,9 +28,15 @@ class Path:
     """
 
     function: object
+    scores: object
     inputs: list
     baselines: list
     extras: dict
+
+    @property
+    def fixed(self):
+        """The extras as they are, for one row per example."""
+        return {name: tensor for name, (tensor, _) in self.extras.items()}
 
 
 def integrated_gradients(path, rule, rows_per_chunk):
@@ -83,17 +90,30 @@ def integrated_gradients_stepwise(path, rule):
             for total, x, b in zip(sums, path.inputs, path.baselines)]
 
 
-def _whole(path, rule, index):
+def along(path, alphas):
+    """F at some places of the path [batch, alphas]; no gradients."""
+    values = tf.map_fn(lambda alpha: path.function(_at(path, alpha), path.fixed),
+                       tf.constant(alphas, tf.float64), parallel_iterations=1,
+                       fn_output_signature=tf.TensorSpec([None], path.function(
+                           path.baselines, path.fixed).dtype))
+    return tf.transpose(values)
+
+
+def _at(path, alpha):
+    """The points of the whole batch at one scalar alpha."""
     rows = []
     for x, baseline in zip(path.inputs, path.baselines):
         wide = accumulator(x.dtype)
         start, end = tf.cast(baseline, wide), tf.cast(x, wide)
-        alpha = tf.constant(rule.nodes, wide)[index]
-        rows.append(tf.cast(start + alpha * (end - start), x.dtype))
+        rows.append(tf.cast(start + tf.cast(alpha, wide) * (end - start), x.dtype))
+    return rows
+
+
+def _whole(path, rule, index):
+    alpha = tf.constant(rule.nodes, tf.float64)[index]
     weights = tf.fill(tf.shape(path.inputs[0])[:1],
                       tf.constant(rule.weights, tf.float64)[index])
-    extras = {name: tensor for name, (tensor, _) in path.extras.items()}
-    return _weighted_gradients(path.function, rows, extras, weights)
+    return _weighted_gradients(path.function, _at(path, alpha), path.fixed, weights)
 
 
 def _chunk(path, rule, examples, first_step, end_step):

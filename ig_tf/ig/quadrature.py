@@ -55,6 +55,19 @@ def gauss_legendre(steps):
     return Rule("gauss_legendre", (nodes + 1) / 2, weights, 2 * steps - 1)
 
 
+def graded(power):
+    """Gauss-Legendre in u with alpha = u^power: nodes crowd near alpha = 0, where a ReLU network
+    has its kinks if the baseline is zero-like. Exact to degree 2 steps / power - 1."""
+    def rule(steps):
+        base = gauss_legendre(steps)
+        weights = base.weights * power * base.nodes ** (power - 1)
+        if steps < power:  # too few nodes to integrate the substitution itself
+            raise RuleError(f"graded_{power} needs at least {power} steps; found {steps}.")
+        return Rule(f"graded_{power}", base.nodes ** power, weights,
+                    (2 * steps - power) // power)
+    return rule
+
+
 def midpoint(steps):
     """The middle of equal cells: exact to degree 1."""
     return Rule("midpoint", (np.arange(steps) + 0.5) / steps, np.full(steps, 1 / steps), 1)
@@ -80,7 +93,7 @@ def right(steps):
 
 
 RULES = {"gauss_legendre": gauss_legendre, "midpoint": midpoint, "trapezoid": trapezoid,
-         "left": left, "right": right}
+         "graded_2": graded(2), "graded_3": graded(3), "left": left, "right": right}
 
 
 def build(name, steps):

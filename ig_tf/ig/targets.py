@@ -10,6 +10,7 @@ TOP = "top"
 # Names that say it is a probability, then what else a head may be called; used only for ties.
 _WORDS = ("prob", "score", "softmax", "logistic", "predict")
 _PROBABILITY_OPS = ("Softmax", "Sigmoid")
+_MOVES = ("Identity", "Reshape", "Squeeze", "EnsureShape")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Target:
     """What is explained.
 
     Attributes:
-      output: key of the signature's outputs.
+      output: key of the signature's outputs, or the node of a tensor inside.
       index: None (one number per example), "top", or a tuple of ints behind the batch axis.
       tensor: name of the output in the working graph.
       source: the same as the model's owner knows it.
@@ -43,7 +44,8 @@ def resolve(work, text=None):
 
     Args:
       work: the `Work`.
-      text: OUTPUT, OUTPUT:INDEX (several axes: OUTPUT:2,5), OUTPUT:top; None chooses.
+      text: OUTPUT, OUTPUT:INDEX (several axes: OUTPUT:2,5), OUTPUT:top; None chooses. Instead of
+        an output, a tensor inside the model may be named by its node.
 
     Raises:
       TargetError: no such output, not floating-point, an index out of range, or not one number
@@ -52,7 +54,7 @@ def resolve(work, text=None):
     if text is None:
         return _default(work)
     output, index = _parsed(work, text)
-    tensor = work.outputs[output]
+    tensor = work.outputs[output] if output in work.outputs else _inner(work, output)
     if not tensor.dtype.is_floating:
         raise TargetError(
             f"output {output!r} is {tensor.dtype.name}: a target needs a derivative. "
@@ -67,13 +69,38 @@ def _parsed(work, text):
         output, _, index = text.rpartition(":")
         if not output:
             output, index = text, None
-    if output not in work.outputs:
+    if output not in work.outputs and not work.matching(output):
         raise TargetError(f"no output {output!r} in the signature; it has: {_listed(work)}.")
     if index is None or index == TOP:
         return output, index
     if not re.fullmatch(r"\d+(,\d+)*", index):
         raise TargetError(f"index {index!r} of target {text!r} is neither `top` nor whole numbers.")
     return output, tuple(int(part) for part in index.split(","))
+
+
+def _inner(work, name):
+    """A tensor inside the model, for example the logits behind a softmax."""
+    matching = work.matching(name)
+    if len(matching) > 1:
+        listed = ", ".join(source_name(tensor.name) for tensor in matching[:6])
+        raise TargetError(f"{name!r} is not one tensor; it could be: {listed}.")
+    return matching[0]
+
+
+def before_squashing(work, target):
+    """The scores that a softmax or sigmoid made the target's probabilities of.
+
+    Returns:
+      NODE:INDEX as --target takes it, or None where the target is no probability.
+    """
+    op, steps = work.tensor(target.tensor).op, 0
+    while op.type in _MOVES and steps < 20:
+        op, steps = op.inputs[0].op, steps + 1
+    if op.type not in _PROBABILITY_OPS:
+        return None
+    node = source_name(op.inputs[0].name).removesuffix(":0")
+    suffix = target.text().rpartition(":")[2] if target.index is not None else None
+    return f"{node}:{suffix}" if suffix else node
 
 
 def _check_rank(work, output, tensor, index):
@@ -140,7 +167,7 @@ def _default(work):
 
 def _rank(name, tensor):
     op, steps = tensor.op, 0
-    while op.type in ("Identity", "Reshape", "Squeeze", "EnsureShape") and steps < 20:
+    while op.type in _MOVES and steps < 20:
         op, steps = op.inputs[0].op, steps + 1
     kind = _PROBABILITY_OPS.index(op.type) if op.type in _PROBABILITY_OPS else 2
     words = [index for index, word in enumerate(_WORDS) if word in name.lower()]

@@ -120,7 +120,7 @@ def _tokens(ids):
 
 def _named(work, target, features, auto, names):
     """Points by name: of the automatic cut, of a signature input, or of a tensor."""
-    by_name = {point.name: point for point in auto}
+    by_name = {**{point.source: point for point in auto}, **{point.name: point for point in auto}}
     by_tensor = {point.tensor: point for point in auto}
     chosen = []
     for name in names:
@@ -146,21 +146,16 @@ def _named(work, target, features, auto, names):
 def _tensor(work, name, auto):
     if name in work.inputs:
         return work.inputs[name]
-    operations = {op.name: op for op in work.graph.get_operations()}
-    op_name, _, index = name.partition(":")
-    matching = [op for full, op in operations.items()
-                if full == op_name or full.endswith("/" + op_name) and full.startswith("ig_tf/")]
+    matching = work.matching(name)
     if not matching:
         raise PointError(
             f"no point, signature input or tensor {name!r} on the way to the target. Points: "
             f"{', '.join(point.name for point in auto) or 'none'}; signature inputs: "
             f"{', '.join(work.inputs)}.")
-    if len(matching) > 1 and op_name not in operations:
-        raise PointError(f"{name!r} is not one tensor: {', '.join(o.name for o in matching[:6])}.")
-    op = operations.get(op_name, matching[0])
-    if int(index or 0) >= len(op.outputs):
-        raise PointError(f"{op.name!r} ({op.type}) has {len(op.outputs)} outputs, no {index}.")
-    return op.outputs[int(index or 0)]
+    if len(matching) > 1:
+        listed = ", ".join(source_name(tensor.name) for tensor in matching[:6])
+        raise PointError(f"{name!r} is not one tensor; it could be: {listed}.")
+    return matching[0]
 
 
 def _differentiable(work, target, tensor, features):

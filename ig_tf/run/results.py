@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from ig_tf.errors import ResultsError
 from ig_tf.run import results_jsonl, results_npz
+from ig_tf.run.results_files import written_aside
 from ig_tf.run.results_json import about_of, about_row, result_of, row_of
 from ig_tf.run.results_jsonl import about_path
 from ig_tf.run.results_rows import (
@@ -21,7 +22,7 @@ from ig_tf.run.results_rows import (
 __all__ = [
     "EQUAL_SHARE", "FORMATS", "KINDS", "STATUSES", "TOLERANCE", "About", "PointScores", "Result",
     "ResultsError", "Target", "about_of", "about_path", "about_row", "read", "result_of",
-    "row_of", "status_of", "write",
+    "row_of", "status_of", "write", "write_file",
 ]
 
 # extension: (writer, reader)
@@ -65,6 +66,19 @@ def read(path: str | os.PathLike) -> tuple[About, list[Result]]:
         return reader(path)
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read: {error}") from error
+
+
+def write_file(path: str | os.PathLike, data: bytes) -> None:
+    """Writes any file aside and renames it.
+
+    Raises:
+      ResultsError: it cannot be written.
+    """
+    try:
+        with written_aside(pathlib.Path(path)) as file:
+            file.write(data)
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be written: {error}") from error
 
 
 def _format_of(path: pathlib.Path) -> tuple[Callable, Callable]:

@@ -15,10 +15,12 @@ def ordered(groups: Iterable[Iterable[str]]) -> list[str]:
 
 
 def number_array(values: Sequence[float | None]) -> np.ndarray:
+    """float64 [rows]; NaN where there is none."""
     return np.array([math.nan if v is None else v for v in values], np.float64)
 
 
 def string_array(values: Sequence[str]) -> np.ndarray:
+    """Text [rows], cut where it would cost too much."""
     longest = max((len(value) for value in values), default=0)
     width = max(1, min(longest, _STRING_BUDGET // max(1, len(values))))
     return np.array([value[:width] for value in values], f"U{width}")

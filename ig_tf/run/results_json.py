@@ -72,6 +72,7 @@ def inputs_of(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def target_row(target: Target) -> dict[str, Any]:
+    """The target as a JSON object."""
     index = target.index
     if index is not None:
         index = [int(v) for v in index] if isinstance(index, (tuple, list)) else int(index)
@@ -79,6 +80,7 @@ def target_row(target: Target) -> dict[str, Any]:
 
 
 def target_of(row: dict[str, Any]) -> Target:
+    """The target that a JSON object holds; a list as index becomes a tuple."""
     index = take(row, "index", (int, list, type(None)), None)
     return Target(
         output=take(row, "output", (str,), ""),
@@ -133,6 +135,7 @@ def _features_of(row: dict[str, Any]) -> dict[str, float]:
 
 
 def about_row(about: About) -> dict[str, Any]:
+    """The model card as a JSON object."""
     return {field.name: plain(getattr(about, field.name)) for field in dataclasses.fields(about)}
 
 

@@ -17,6 +17,7 @@ def about_path(path: str | os.PathLike) -> pathlib.Path:
 
 
 def write(path: pathlib.Path, results: Iterable[Result], about: About) -> None:
+    """Writes the rows one at a time, and the model card beside them."""
     with written_aside(path) as rows, written_aside(about_path(path)) as card:
         card.write(dump(about_row(about), indent=1) + b"\n")
         for result in results:
@@ -24,6 +25,7 @@ def write(path: pathlib.Path, results: Iterable[Result], about: About) -> None:
 
 
 def read(path: pathlib.Path) -> tuple[About, list[Result]]:
+    """Reads the rows, and the model card where there is one."""
     card = about_path(path)
     about = About()
     if card.exists():

@@ -26,6 +26,7 @@ _SMALL_INPUT = 1 << 20
 
 
 def write(path: pathlib.Path, results: Iterable[Result], about: About) -> None:
+    """Writes all rows as stacked arrays; ResultsError where their shapes differ."""
     results = list(results)
     arrays: dict[str, np.ndarray] = {
         "id": string_array([result.id for result in results]),
@@ -118,6 +119,7 @@ def _input_arrays(results: list[Result], rows: list[dict[str, Any]]) -> dict[str
 
 
 def read(path: pathlib.Path) -> tuple[About, list[Result]]:
+    """Reads what `write` wrote."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}

@@ -40,11 +40,12 @@ def dump(value: Any, indent: int | None = None) -> bytes:
 
 
 def load(text: bytes | str) -> Any:
-    # Other writers may leave NaN in their JSON; it means the same as null.
+    """JSON of any writer: some leave NaN in theirs, which means the same as null."""
     return json.loads(text, parse_constant=lambda _: None)
 
 
 def take(row: Any, key: str, types: tuple[type, ...], *default: Any) -> Any:
+    """row[key], which must be of one of the types; the default where there is none."""
     if not isinstance(row, dict):
         raise ResultsError(f"{key!r} is looked for in a JSON object, not in {type_name(row)}")
     if key not in row:
@@ -58,6 +59,7 @@ def take(row: Any, key: str, types: tuple[type, ...], *default: Any) -> Any:
 
 
 def type_name(value: Any) -> str:
+    """The type of a value, for messages."""
     return type(value).__name__
 
 
@@ -105,6 +107,7 @@ def _plain_bytes(value: bytes) -> Any:
 
 
 def token_of(token: Any) -> str | int:
+    """A token as text or an integer; bytes that are no UTF-8 get escapes."""
     if isinstance(token, bytes):
         return token.decode("utf-8", "backslashreplace")
     if isinstance(token, np.generic):
@@ -117,6 +120,7 @@ def token_of(token: Any) -> str | int:
 
 
 def float_array(values: Any, name: str) -> np.ndarray:
+    """Scores of the point `name` as an array of floats, in their own precision."""
     try:
         array = np.asarray(values)
         return array if array.dtype.kind == "f" else array.astype(np.float64)
@@ -125,6 +129,7 @@ def float_array(values: Any, name: str) -> np.ndarray:
 
 
 def finite_or_none(value: Any) -> float | None:
+    """A number as JSON has it: None for NaN and infinities."""
     if value is None:
         return None
     value = float(value)
@@ -132,4 +137,5 @@ def finite_or_none(value: Any) -> float | None:
 
 
 def float_or_nan(value: Any) -> float:
+    """A number as arrays have it: NaN for None."""
     return math.nan if value is None else float(value)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ig_tf.render import numerals, palette
-from ig_tf.render.markup import Html, element, escape
+from ig_tf.rendering import numerals, palette
+from ig_tf.rendering.markup import Html, element, escape
 from ig_tf.run.results import PointScores, Result
 
 MOST_BARS = 12

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from ig_tf.render import numerals
+from ig_tf.rendering import numerals
 from ig_tf.run.results import TOLERANCE, Result
 
 

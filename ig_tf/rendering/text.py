@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ig_tf.render import numerals, palette
-from ig_tf.render.markup import Html, element, escape, join
+from ig_tf.rendering import numerals, palette
+from ig_tf.rendering.markup import Html, element, escape, join
 from ig_tf.run.results import PointScores
 
 # Tokens that only fill a row, by what they are.

@@ -4,10 +4,10 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from ig_tf.render import numerals, palette
-from ig_tf.render.card import target_text
-from ig_tf.render.markup import Html, element, escape, join
-from ig_tf.render.verdict import ADDS_UP, error_text, verdict
+from ig_tf.rendering import numerals, palette
+from ig_tf.rendering.card import target_text
+from ig_tf.rendering.markup import Html, element, escape, join
+from ig_tf.rendering.verdict import ADDS_UP, error_text, verdict
 from ig_tf.run.results import STATUSES, TOLERANCE, About, Result
 
 MOST_FEATURES = 15

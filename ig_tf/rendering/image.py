@@ -1,6 +1,7 @@
 """Image attributions: a signed map over the picture that the model saw.
 
-Pure functions from arrays to arrays, and to PNG bytes at the end; `figure` puts them together.
+Pure functions from arrays to arrays, and to PNG or JPEG bytes at the end; `figure` puts them
+together.
 """
 
 import base64
@@ -13,17 +14,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ig_tf.render import markup, numerals, palette
-from ig_tf.render.markup import Html, element
+from ig_tf.rendering import markup, numerals, palette
+from ig_tf.rendering.markup import Html, element
 from ig_tf.run.results import PointScores, Result
 
 SMALLEST = 160  # pixels on the longer side; smaller maps are enlarged by whole pixels
-LARGEST = 320
+LARGEST = 320  # larger ones are shrunk before they are drawn
 PERCENTILE = 99.0
 
 # Where the colour is full, this share of it is laid over the picture.
 _OPACITY = 0.9
-_LARGEST_PNG = 30_000
+# What one embedded picture may take: two for each of a hundred photographs make under 5 MB.
+_LARGEST_FILE = 18_000
+# JPEG qualities for what is larger as PNG, the first that fits.
+_QUALITIES = (85, 75, 65, 50)
 _LARGEST_INPUT = 50_000_000
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 _LUMA = (0.299, 0.587, 0.114)
@@ -110,13 +114,38 @@ def png(rgb: np.ndarray) -> bytes:
     return _encoded(rgb, format="PNG", optimize=True)
 
 
-def input_picture(value: Any, shape: tuple[int, int]) -> Picture:
-    """The input as a picture of `shape`.
+def compressed(rgb: np.ndarray, is_photo: bool) -> tuple[str, bytes]:
+    """A picture as PNG where that is small, else as JPEG.
+
+    Args:
+      rgb: uint8 [H, W, 3].
+      is_photo: whether colours may be coarser than brightness; in an overlay they carry the sign,
+        pixel by pixel.
+
+    Returns:
+      (media type, content of the file).
+    """
+    content = png(rgb)
+    if len(content) <= _LARGEST_FILE:
+        return "image/png", content
+    for quality in _QUALITIES:
+        # Not optimize=True: Pillow's buffer for it is too small for pictures of pure noise.
+        content = _encoded(rgb, format="JPEG", quality=quality, subsampling=2 if is_photo else 0)
+        if len(content) <= _LARGEST_FILE:
+            break
+    return "image/jpeg", content
+
+
+def input_picture(
+    value: Any, shape: tuple[int, int], size: tuple[int, int] | None = None
+) -> Picture:
+    """The input as a picture.
 
     Args:
       value: numbers [H, W], [H, W, C] or flat, in [0, 1], [-1, 1] or [0, 255] (other ranges are
         stretched, and the note says so), or {"base64": image file}.
-      shape: height and width that it gets.
+      shape: height and width of its scores, which tell how a flat input is to be read.
+      size: height and width that the picture gets; None for `shape`.
     """
     if value is None:
         return Picture(None, "the results hold no input to draw")
@@ -124,10 +153,12 @@ def input_picture(value: Any, shape: tuple[int, int]) -> Picture:
         found = _decoded(value) if isinstance(value, Mapping) else _from_numbers(value, shape)
     except (ValueError, TypeError, OSError, binascii.Error, SyntaxError) as error:
         return Picture(None, f"the input could not be drawn: {error}")
-    if found.rgb.shape[:2] == shape:
+    size = size or shape
+    if found.rgb.shape[:2] == size:
         return found
-    resized = Image.fromarray(found.rgb).resize(shape[::-1], Image.Resampling.BILINEAR)
-    return Picture(np.asarray(resized), found.note)
+    shrinks = size[0] <= found.rgb.shape[0] and size[1] <= found.rgb.shape[1]
+    how = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+    return Picture(np.asarray(Image.fromarray(found.rgb).resize(size[::-1], how)), found.note)
 
 
 def figure(point: PointScores, result: Result) -> Html:
@@ -141,14 +172,14 @@ def figure(point: PointScores, result: Result) -> Html:
     if not full.size:
         return element("p", f"{point.name}: the map has no pixels.", class_="note")
     signed = _shrunk(full)
-    picture = input_picture(_input_of(point, result), signed.shape)
+    picture = input_picture(_input_of(point, result), full.shape, signed.shape)
     scale = clip_scale(signed)
     background = picture.rgb
     if background is None:
         background = np.full((*signed.shape, 3), palette.GREY, np.uint8)
     images = []
     if picture.rgb is not None:
-        images.append(_labelled(picture.rgb, "input", f"input {point.name}"))
+        images.append(_labelled(picture.rgb, "input", f"input {point.name}", is_photo=True))
     images.append(_labelled(overlay(signed, background, scale), "attributions over it",
                             f"attributions of {point.name} over the input"))
     return element(
@@ -159,12 +190,9 @@ def figure(point: PointScores, result: Result) -> Html:
         class_="image")
 
 
-def _labelled(rgb: np.ndarray, words: str, alt: str) -> Html:
+def _labelled(rgb: np.ndarray, words: str, alt: str, is_photo: bool = False) -> Html:
     rgb = enlarge(rgb)
-    media, content = "image/png", png(rgb)
-    if len(content) > _LARGEST_PNG:
-        # Photographs: a report of a hundred must stay small enough to send.
-        media, content = "image/jpeg", _encoded(rgb, format="JPEG", quality=88, subsampling=0)
+    media, content = compressed(rgb, is_photo)
     drawn = markup.data_image(media, base64.b64encode(content).decode("ascii"), alt,
                               width=rgb.shape[1], height=rgb.shape[0])
     return element("div", drawn, element("small", words))

@@ -1,6 +1,6 @@
 """The style sheet of the report: light, dark, narrow and printed."""
 
-from ig_tf.render import palette
+from ig_tf.rendering import palette
 
 
 def _triple(colour: tuple[int, int, int]) -> str:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ig_tf.render import numerals
-from ig_tf.render.markup import Html, element
+from ig_tf.rendering import numerals
+from ig_tf.rendering.markup import Html, element
 from ig_tf.run.results import PointScores
 
 MOST_BINS = 300

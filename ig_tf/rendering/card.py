@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from ig_tf.render import image, numerals, signal, table, text
-from ig_tf.render.markup import Html, element, join
-from ig_tf.render.verdict import error_text, verdict
+from ig_tf.rendering import image, numerals, signal, table, text
+from ig_tf.rendering.markup import Html, element, join
+from ig_tf.rendering.verdict import error_text, verdict
 from ig_tf.run.results import PointScores, Result, Target
 
 # Dense points up to this size get a bar per element; longer ones are drawn along their axis.

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from ig_tf.render import overview
-from ig_tf.render.card import card
-from ig_tf.render.markup import Html, element, join
-from ig_tf.render.style import CSS
+from ig_tf.rendering import overview
+from ig_tf.rendering.card import card
+from ig_tf.rendering.markup import Html, element, join
+from ig_tf.rendering.style import CSS
 from ig_tf.run.results import About, Result
 
 # Nothing may be fetched or run, whatever a token says.

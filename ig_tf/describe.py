@@ -1,0 +1,68 @@
+"""What was decided, as text for a terminal."""
+
+
+def plan_text(described):
+    """A plan (`Plan.described()`) as lines."""
+    target, rule = described["target"], described["rule"]
+    lines = [f"signature   {described['source']['signature']}  "
+             f"(tags {','.join(described['source']['tags']) or 'none'})",
+             f"target      {target['text']}  ({target['tensor']})",
+             f"baseline    {described['baseline']}",
+             f"rule        {rule['name']}, {rule['steps']} nodes",
+             f"loop        {_loop(described['chunking'])}",
+             f"copied      {described['copied_ops']} ops; {described['shared_tensors']} tensors are "
+             "shared with the model"]
+    lines += points_text(described["points"])
+    lines += _listed("held constant", described["held_constant"])
+    lines += _listed("changed in the copy", described["changed_in_the_copy"])
+    lines += _listed("near misses", described["misses"])
+    lines += _listed("chosen for you", described["choices"])
+    return "\n".join(lines)
+
+
+def points_text(points):
+    """Points as a table: one line each."""
+    rows = [("point", "kind", "shape", "features", "table", "tensor")]
+    for point in points:
+        shape = "[" + ", ".join("?" if dim is None else str(dim) for dim in point["shape"]) + "]"
+        rows.append((point["name"], point["kind"], shape, ", ".join(point["features"]) or "-",
+                     point["table"] or "-", point["tensor"]))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return ["", *("  ".join(cell.ljust(width) for cell, width in zip(row, widths)) + "  " + row[5]
+                  for row in rows)]
+
+
+def signatures_text(model):
+    """The signatures of a model: inputs and outputs with types and shapes."""
+    lines = []
+    for name, signature in sorted(model.meta_graph.signature_def.items()):
+        if not signature.inputs:
+            continue
+        mark = "*" if name == model.signature_name else " "
+        lines.append(f"{mark} signature {name}")
+        for title, tensors in (("in ", signature.inputs), ("out", signature.outputs)):
+            for key in sorted(tensors):
+                lines.append(f"    {title} {key}: {_tensor(tensors[key])}")
+    return "\n".join(lines)
+
+
+def _tensor(info):
+    from tensorflow import as_dtype
+    if info.tensor_shape.unknown_rank:
+        shape = "of unknown rank"
+    else:
+        dims = ("?" if dim.size < 0 else str(dim.size) for dim in info.tensor_shape.dim)
+        shape = f"[{', '.join(dims)}]"
+    dtype = as_dtype(info.dtype).name if info.dtype else "composite"
+    return f"{dtype} {shape}  ({info.name or info.WhichOneof('encoding')})"
+
+
+def _loop(chunking):
+    if "reason" in chunking:
+        return f"{chunking['mode']} ({chunking['reason']})"
+    rows = chunking["rows"]
+    return f"{chunking['mode']}, " + (f"{rows} at a time" if isinstance(rows, int) else rows)
+
+
+def _listed(title, items):
+    return ["", f"{title}:", *(f"  {item}" for item in items)] if items else []

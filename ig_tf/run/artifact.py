@@ -1,0 +1,131 @@
+"""An instrumented SavedModel, loaded to answer: what it takes, what it gives, what is known of it."""
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+
+from ig_tf.errors import ArtifactError, RecordError
+
+SIGNATURE = "attributions"
+METADATA = os.path.join("assets.extra", "ig_tf.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+    """A loaded artifact.
+
+    Attributes:
+      path: its directory.
+      metadata: the record of the instrumentation.
+      inputs: {signature input: tf.TensorSpec}.
+      function: the signature as a callable of keyword tensors.
+      owner: the loaded object, which keeps variables and tables alive.
+    """
+
+    path: str
+    metadata: dict
+    inputs: dict
+    function: object = dataclasses.field(repr=False)
+    owner: object = dataclasses.field(repr=False)
+
+    def run(self, batch):
+        """Answers one batch: {input: array [batch, ...]} -> {key: numpy array}.
+
+        Raises:
+          RecordError: TensorFlow refuses the batch.
+        """
+        import tensorflow as tf
+        tensors = {name: tf.constant(batch[name].tolist() if batch[name].dtype == object
+                                     else batch[name], dtype=spec.dtype, shape=batch[name].shape)
+                   for name, spec in self.inputs.items()}
+        try:
+            return {key: value.numpy() for key, value in self.function(**tensors).items()}
+        except tf.errors.ResourceExhaustedError:
+            raise
+        except tf.errors.OpError as error:
+            raise RecordError(_first_lines(error.message)) from error
+
+
+def read_metadata(path):
+    """The record that `save` left in a SavedModel.
+
+    Raises:
+      ArtifactError: not instrumented, or the record is broken.
+    """
+    file = os.path.join(os.fspath(path), METADATA)
+    try:
+        with open(file, encoding="utf-8") as stream:
+            return json.load(stream)
+    except FileNotFoundError:
+        raise ArtifactError(
+            f"{os.fspath(path)!r} has no {METADATA}: it is not instrumented (or no SavedModel). "
+            "Run `ig-tf instrument` first.") from None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"cannot read {file!r}: {error}") from error
+
+
+def load(path):
+    """Loads an instrumented SavedModel with TensorFlow.
+
+    Raises:
+      ArtifactError: not instrumented, or TensorFlow cannot load it.
+    """
+    metadata = read_metadata(path)
+    import tensorflow as tf
+    try:
+        owner = tf.saved_model.load(os.fspath(path), tags=metadata["source"]["tags"] or None)
+        function = owner.signatures[SIGNATURE]
+    except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise ArtifactError(f"TensorFlow cannot load {os.fspath(path)!r}: {error}") from error
+    specs = function.structured_input_signature[1]
+    return Artifact(os.fspath(path), metadata, dict(sorted(specs.items())), function, owner)
+
+
+def as_array(value, spec, where):
+    """One record's value as numpy of the input's type and one example's shape.
+
+    Args:
+      value: number, string, bytes or nested lists or arrays of them.
+      spec: tf.TensorSpec of the whole batch.
+      where: for messages, for example "record 3, input 'age'".
+
+    Raises:
+      RecordError: the type or the shape does not fit.
+    """
+    dtype = object if spec.dtype.name == "string" else spec.dtype.as_numpy_dtype
+    try:
+        array = np.array(_encoded(value) if dtype is object else value, dtype=dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise RecordError(f"{where}: {_short(value)} is no {spec.dtype.name}: {error}") from error
+    wanted = None if spec.shape.rank is None else spec.shape.as_list()[1:]
+    if wanted is not None and array.ndim != len(wanted) and array.size == 1:
+        array = array.reshape([1] * len(wanted))  # one number for [1], or [1] for one number
+    if wanted is not None and (array.ndim != len(wanted) or any(
+            dim is not None and dim != found for dim, found in zip(wanted, array.shape))):
+        raise RecordError(f"{where}: found shape {list(array.shape)}; the model takes "
+                          f"[{', '.join('?' if d is None else str(d) for d in wanted)}].")
+    return array
+
+
+def _encoded(value):
+    """Text as UTF-8 bytes, at any depth."""
+    if isinstance(value, str):
+        return value.encode("utf-8")
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_encoded(item) for item in value]
+    if isinstance(value, bytes):
+        return value
+    raise TypeError(f"expected text or bytes, found {type(value).__name__}")
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _first_lines(message):
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    wanted = [line for line in lines if not line.startswith(("Graph execution", "Detected at"))]
+    return " ".join(wanted[:4]) or message

@@ -1,0 +1,42 @@
+"""Checks whether the attributions of an instrumented SavedModel can be believed.
+
+  ig-tf check --model=OUT --input=FILE
+
+Per example: the completeness error against --tolerance, the number of nodes that would bring it
+there, F along the path where it fails; and what else was tried and worked. The status is 1 where
+an example fails.
+"""
+
+import dataclasses
+import json
+import sys
+
+from absl import flags
+
+from tools import program
+
+_MODEL = flags.DEFINE_string("model", None, "Directory that `ig-tf instrument` wrote.",
+                             required=True)
+_INPUT = flags.DEFINE_string("input", None, "File of inputs.", required=True)
+_LIMIT = flags.DEFINE_integer("limit", 16, "Check so many records.", lower_bound=1)
+_TOLERANCE = flags.DEFINE_float("tolerance", 0.05, "Relative completeness error that is accepted.",
+                                lower_bound=0)
+_STEPS = flags.DEFINE_integer("max_steps", 4096, "Try at most so many nodes.", lower_bound=1)
+_FORMAT = flags.DEFINE_enum("format", "text", ["text", "json"], "For people or for programs.")
+
+
+def main(_):
+    from ig_tf.checking import check
+    from ig_tf.run import checks
+    found = check(_MODEL.value, _INPUT.value, _LIMIT.value, _TOLERANCE.value, _STEPS.value,
+                  say=lambda text: print(f"... {text}", file=sys.stderr))
+    if _FORMAT.value == "json":
+        print(json.dumps({**dataclasses.asdict(found), "passed": found.passed,
+                          "alphas": checks.ALPHAS}, indent=1))
+    else:
+        print(checks.text(found))
+    return 0 if found.passed else 1
+
+
+if __name__ == "__main__":
+    program.run(main, sys.argv, __doc__)

@@ -1,0 +1,48 @@
+"""Shows what a SavedModel takes and gives, and where it can be attributed to. Runs nothing.
+
+  ig-tf inspect --model=DIR [--signature=NAME] [--target=OUTPUT:INDEX] [--format=json]
+"""
+
+import json
+import sys
+
+from absl import flags
+
+from tools import model_flags, program
+
+model_flags.define_choice()
+_FORMAT = flags.DEFINE_enum("format", "text", ["text", "json"], "For people or for programs.")
+
+
+def main(_):
+    from ig_tf import api, describe
+    from ig_tf.errors import PointError, TargetError
+    values = flags.FLAGS
+    model = api.load(values.model, values.tags, values.signature)
+    if _FORMAT.value == "text":
+        print(describe.signatures_text(model))
+    try:
+        located = api.locate(model, values.target, model_flags.points(values.points))
+    except (TargetError, PointError) as error:
+        if _FORMAT.value == "json":
+            raise
+        print(f"\nno attribution as it stands: {error}")
+        return 1
+    described = {"signature": model.signature_name, "tags": list(model.tags),
+                 "target": located.target.text(),
+                 "points": [point.described() for point in located.cut.points],
+                 "held_constant": list(located.cut.held_constant),
+                 "misses": list(located.cut.misses)}
+    if _FORMAT.value == "json":
+        print(json.dumps(described, indent=1, sort_keys=True))
+        return 0
+    print(f"\ntarget {described['target']}")
+    print("\n".join(describe.points_text(described["points"])))
+    for title, key in (("held constant", "held_constant"), ("near misses", "misses")):
+        if described[key]:
+            print(f"\n{title}:\n  " + "\n  ".join(described[key]))
+    return 0
+
+
+if __name__ == "__main__":
+    program.run(main, sys.argv, __doc__)

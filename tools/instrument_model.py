@@ -1,0 +1,58 @@
+"""Writes a SavedModel again with the signature `attributions` beside its own.
+
+  ig-tf instrument --model=DIR --output=OUT [--target=OUTPUT:INDEX] [--baseline=zeros] [--steps=50]
+
+The model is not run and its weights are not loaded: its files are copied as they are.
+--dry_run shows the plan and writes nothing; --plan=FILE.json keeps it.
+"""
+
+import json
+import sys
+
+from absl import flags
+
+from ig_tf.errors import IgTfError
+from tools import model_flags, program
+
+model_flags.define_choice()
+_OUTPUT = flags.DEFINE_string("output", None, "Directory to write.")
+_BASELINE = flags.DEFINE_string(
+    "baseline", "zeros", "Where the path starts: zeros, a number, NAME=NUMBER,... per point, "
+    "noise:STD[:SEED], or an .npz with one array per point.")
+_STEPS = flags.DEFINE_integer("steps", 50, "Nodes on the path; more is slower and more exact. "
+                              "`ig-tf check` says how many are needed.", lower_bound=1)
+_RULE = flags.DEFINE_string("rule", "gauss_legendre", "Integration rule: gauss_legendre, graded_2 "
+                            "or graded_3 (nodes crowd at the baseline), midpoint, trapezoid, left "
+                            "or right.")
+_ROWS = flags.DEFINE_integer("rows_per_chunk", None, "Rows of (example, step) pairs at a time; by "
+                             "default as many as fit the memory budget.", lower_bound=1)
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Show the plan, write no model.")
+_PLAN = flags.DEFINE_string("plan", None, "Write the plan as JSON to this file.")
+_LINK = flags.DEFINE_bool("link", False, "Hard links instead of copies of variables and assets.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an output that exists.")
+
+
+def main(_):
+    from ig_tf import api, describe
+    values = flags.FLAGS
+    if not _DRY_RUN.value and not _OUTPUT.value:
+        raise IgTfError("--output=DIR is needed (or --dry_run, to see the plan only).")
+    model = api.load(values.model, values.tags, values.signature)
+    plan = api.instrument(model, values.target, model_flags.points(values.points),
+                          _BASELINE.value, _STEPS.value, _RULE.value, _ROWS.value)
+    described = plan.described()
+    print(describe.plan_text(described))
+    if _PLAN.value:
+        with open(_PLAN.value, "w", encoding="utf-8") as stream:
+            json.dump(described, stream, indent=1, sort_keys=True)
+    if _DRY_RUN.value:
+        print("\ndry run: nothing was written")
+        return 0
+    api.save(plan, _OUTPUT.value, _LINK.value, _OVERWRITE.value)
+    print(f"\nwrote {_OUTPUT.value}: its signature `attributions` answers in any TensorFlow runtime")
+    print(f"next: ig-tf attribute --model={_OUTPUT.value} --input=FILE --output=results.jsonl")
+    return 0
+
+
+if __name__ == "__main__":
+    program.run(main, sys.argv, __doc__)
