@@ -191,6 +191,21 @@ def extra(x, c, shift):
     return tf.reduce_sum(tf.tanh(x * c) * x, 1) + tf.sin(x[:, 0] * shift)
 
 
+def extra_by_time(x, y, length):
+    """What is held constant comes transposed and folded, its batch on axis 1 or in axis 0."""
+    by_time = tf.tanh(tf.transpose(y, [1, 0, 2])) * tf.transpose(x, [1, 0, 2])
+    flat = tf.matmul(tf.reshape(y, [-1, 4]), matrix(4, 4)) * tf.reshape(x, [-1, 4])
+    flat = tf.reshape(tf.sin(flat), [tf.shape(y)[0], tf.shape(y)[1], 4])
+    ends = tf.cast(length, x.dtype) * tf.reduce_max(flat, [1, 2])
+    return tf.reduce_sum(by_time[0] * by_time[-1] * matrix(4), 1) + ends
+
+
+def rowwise_where(x, y, keep):
+    """TensorFlow 1's Select by one bool per example."""
+    chosen = tf.compat.v1.where(keep[:, 0], tf.tanh(x) * y, y * x ** 2)
+    return tf.reduce_sum(chosen * matrix(4), 1)
+
+
 def scalars(x, keep, flag):
     scaled = x * keep / (keep + 1.0)
     return tf.reduce_sum(tf.where(flag, scaled ** 3, tf.sin(scaled)), 1)
@@ -276,7 +291,7 @@ ANY_STEPS = {"x": ([None, 4], "float64")}
 WITH_LENGTH = {**ANY_STEPS, "length": ([], "int32")}
 MODELS = {
     "dense": Model(dense, VECTOR, True),
-    "folded": Model(folded, STEPPED, True),
+    "folded": Model(folded, STEPPED),
     "folded_by_shape": Model(folded_by_shape, ANY_STEPS, True),
     "folded_softmax": Model(folded_softmax, ANY_STEPS),
     "time_major_loop": Model(time_major_loop, ANY_STEPS, True),
@@ -292,6 +307,9 @@ MODELS = {
     "normalised": Model(normalised, STEPPED, True),
     "picture": Model(picture, {"x": ([4, 4, 3], "float64")}, True),
     "extra": Model(extra, {**VECTOR, "c": ([4], "float64"), "shift": ([], "float64")}, True),
+    "extra_by_time": Model(extra_by_time, {**WITH_LENGTH, "y": ([None, 4], "float64")}),
+    "rowwise_where": Model(
+        rowwise_where, {**VECTOR, "y": ([4], "float64"), "keep": ([1], "bool")}, True),
     "scalars": Model(scalars, {**VECTOR, "keep": (None, "float64"), "flag": (None, "bool")}, True),
     "branches": Model(branches, {**VECTOR, "flag": (None, "bool")}),
     "padded_with_batch": Model(padded_with_batch, VECTOR),
@@ -358,7 +376,7 @@ def test_batch_is_one_by_one(name, tmp_path):
                                    err_msg=key)
 
 
-TF1_MODELS = ("dense", "folded_by_shape", "last_relevant", "masked_mean", "attention", "extra",
+TF1_MODELS = ("dense", "folded_by_shape", "time_major_loop", "last_relevant", "rowwise_where", "masked_mean", "attention", "extra",
               "scalars", "padded_with_batch", "unrolled", "heads")
 
 
@@ -407,7 +425,7 @@ CHUNKS = {"one row": 1, "part of an example": 4, "a part that divides": 3, "an e
           "all": BATCH * STEPS, "more than all": 1000, "by budget": None}
 
 
-@pytest.mark.parametrize("name", ["extra", "time_major_loop", "attention"])
+@pytest.mark.parametrize("name", ["extra", "extra_by_time", "time_major_loop", "attention"])
 def test_chunk_sizes_change_nothing(name, tmp_path):
     """Extra inputs differ in each row, so a chunk that takes those of another row shows."""
     model = MODELS[name]
@@ -578,9 +596,18 @@ def doubled(x):
     return weights[:tf.shape(x)[0]]
 
 
+def mean_of_losses(x):
+    """An op with two outputs of different rank; the mean over the batch is what couples."""
+    logits = tf.matmul(x, matrix(4, 3))
+    losses = tf.raw_ops.SoftmaxCrossEntropyWithLogits(
+        features=logits, labels=tf.nn.softmax(0.3 * logits))[0]
+    return tf.sin(losses) + x[:, 0] * tf.reduce_mean(losses, 0)
+
+
 COUPLED = [centred, in_batch_softmax, similarity, moments, largest_of_all, running, backwards,
            rolled, share_of_batch, number_in_batch, reshuffled, scan_over_batch, turns_by_data,
-           branch_by_data, centred_in_a_branch, centred_in_a_loop, doubled]
+           branch_by_data, centred_in_a_branch, centred_in_a_loop, doubled,
+           mean_of_losses]
 
 
 @pytest.mark.parametrize("function", COUPLED, ids=lambda function: function.__name__)
@@ -627,6 +654,20 @@ def test_the_error_of_a_coupled_batch_is_that_of_each_example_alone(tmp_path):
     np.testing.assert_allclose(found["prediction"], alone, rtol=1e-12)
     # A cubic: 6 nodes leave nothing but rounding.
     np.testing.assert_allclose(found["completeness_error"], 0, atol=1e-12 * np.abs(alone).max())
+
+
+def by_time(x):
+    turned = tf.identity(tf.transpose(x, [1, 0, 2]), name="turned")
+    return tf.reduce_sum(tf.tanh(turned) * matrix(4), [0, 2])
+
+
+@pytest.mark.parametrize("kind", builders.SAVERS)
+def test_a_point_needs_its_examples_first(kind, tmp_path):
+    """[time, batch, size] has no slice of axis 0 per example: nothing right can be answered."""
+    path = builders.SAVERS[kind](tmp_path / "model", by_time, specs(Model(by_time, STEPPED)))
+    with pytest.raises(errors.IgTfError, match="turned"):
+        ig_tf.save(ig_tf.instrument(ig_tf.load(path), points=["turned"], steps=STEPS),
+                   str(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("coupled", [False, True])

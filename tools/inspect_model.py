@@ -11,6 +11,7 @@ from absl import flags
 from tools import model_flags, program
 
 model_flags.define_choice()
+flags.adopt_module_key_flags(model_flags)
 _FORMAT = flags.DEFINE_enum("format", "text", ["text", "json"], "For people or for programs.")
 
 

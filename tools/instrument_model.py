@@ -15,6 +15,7 @@ from ig_tf.errors import IgTfError
 from tools import model_flags, program
 
 model_flags.define_choice()
+flags.adopt_module_key_flags(model_flags)
 _OUTPUT = flags.DEFINE_string("output", None, "Directory to write.")
 _BASELINE = flags.DEFINE_string(
     "baseline", "zeros", "Where the path starts: zeros, a number, NAME=NUMBER,... per point, "

@@ -5,14 +5,17 @@ import os
 import sys
 import tempfile
 
-from absl import app
+from absl import app, flags
 
 from ig_tf.errors import IgTfError
 
 
 def run(main, arguments, doc):
     """Runs `main` under absl and ends the process; errors of ig_tf become one line and status 2."""
-    sys.modules["__main__"].__doc__ = doc  # what --help shows first
+    if {"--help", "-h", "-help"} & set(arguments[1:]):
+        module = main.__module__ if main.__module__ != "__main__" else sys.argv[0]
+        print(f"{doc.strip()}\n\nflags:\n{flags.FLAGS.module_help(module).partition(chr(10))[2]}")
+        sys.exit(0)
 
     def guarded(positional):
         if len(positional) > 1:

@@ -30,7 +30,7 @@ def resolve(given, points):
     """The baseline that a user means.
 
     Args:
-      given: "zeros", a number, "noise:STD" or "noise:STD:SEED" (one draw of Gaussian noise, for
+      given: "zeros", a number, "NAME=NUMBER,...", "noise:STD" or "noise:STD:SEED" (one draw of Gaussian noise, for
         points that are sent as numbers), a mapping {point name: number or array}, or the path of
         an .npz with one array per point; points that a mapping does not name start at zero.
       points: the `Point`s.
@@ -69,10 +69,13 @@ def _parsed(text):
         with np.load(text, allow_pickle=False) as data:
             return {name: data[name] for name in data.files}
     try:
+        if "=" in text:
+            return {name: float(value) for name, value in
+                    (part.split("=") for part in text.split(","))}
         return float(text)
     except ValueError:
-        raise BaselineError(f"baseline {text!r} is neither `zeros`, a number, nor an .npz file "
-                            "with one array per point.") from None
+        raise BaselineError(f"baseline {text!r} is neither `zeros`, a number, NAME=NUMBER,..., "
+                            "noise:STD, nor an .npz file with one array per point.") from None
 
 
 def _noise(text, points):

@@ -1,0 +1,72 @@
+"""Instruments each model of saved_models/, attributes its examples and draws one report each.
+
+  bash tools/demo.sh [--output=DIR]
+"""
+
+import pathlib
+import sys
+
+from absl import flags
+
+from tools import program
+
+_OUTPUT = flags.DEFINE_string("output", "demo_output", "Folder for models, results and reports.")
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+MODELS = REPOSITORY / "saved_models"
+
+# A patient with middling measurements: "why this patient and not that one" is the question.
+MIDDLING = {"age": 48, "bmi": 26, "blood_pressure": 94, "total_cholesterol": 188, "ldl": 115,
+            "hdl": 47.5, "cholesterol_ratio": 4, "log_triglycerides": 4.63, "glucose": 92}
+
+# model, examples, title, {labels, vocabulary: files or lists; baseline}
+DEMOS = (
+    ("diabetes_columns", "examples.csv", "Diabetes: which measurements speak for a fast course",
+     {"labels": ["below the median", "above the median"], "baseline": MIDDLING}),
+    ("review_tokens", "examples.jsonl", "Reviews: which words make a sentence positive or negative",
+     {"labels": ["negative", "positive"], "vocabulary": "assets.extra/vocab.txt"}),
+    ("digits_cnn", "examples.npz", "Digits: which pixels make it this digit",
+     {"labels": [str(digit) for digit in range(10)]}),
+)
+
+
+def main(_):
+    import ig_tf
+    from ig_tf.run import results
+    folder = pathlib.Path(_OUTPUT.value)
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = []
+    for name, examples, title, words in DEMOS:
+        print(f"\n{title}")
+        plan = ig_tf.instrument(ig_tf.load(MODELS / name),
+                                baseline=words.get("baseline", "zeros"))
+        described = plan.described()
+        ig_tf.save(plan, folder / name, overwrite=True)
+        print(f"  {name}: target {described['target']['text']}, "
+              f"{len(described['points'])} points of attribution, {described['copied_ops']} ops "
+              f"copied -> {folder / name}")
+        file = folder / f"{name}.jsonl"
+        count = ig_tf.attribute(folder / name, MODELS / name / examples, file,
+                                labels=words["labels"], vocabulary=_words(name, words))
+        about, rows = results.read(file)
+        errors = sorted(row.relative_error for row in rows)
+        print(f"  {count} examples attributed; completeness error of the median example "
+              f"{errors[len(errors) // 2]:.2%} -> {file}")
+        page = folder / f"{name}.html"
+        results.write_file(page, ig_tf.render(rows, about, title=title).encode("utf-8"))
+        pages.append((page.resolve(), title))
+    print("\nOpen in a browser:")
+    for page, title in pages:
+        print(f"  {page.as_uri()}\n      {title}; green speaks for the predicted class, red against")
+    return 0
+
+
+def _words(name, words):
+    if "vocabulary" not in words:
+        return None
+    text = (MODELS / name / words["vocabulary"]).read_text(encoding="utf-8")
+    return text.splitlines()
+
+
+if __name__ == "__main__":
+    program.run(main, sys.argv, __doc__)
