@@ -174,8 +174,13 @@ def _index(target):
 
 def _changed(recipe):
     """What was made differentiable among the copied ops and the functions that they call."""
-    copied = set(recipe.copy.operations)
-    called = {name for node in recipe.work.graph_def.node if node.name in copied
-              for name in function_names(node)}
-    return [text for name, text in sorted(recipe.work.changed.items())
-            if name in copied or name.rpartition("/")[0] in called]
+    work, copied = recipe.work, set(recipe.copy.operations)
+    bodies = {f.signature.name: f.node_def for f in work.graph_def.library.function}
+    called, queue = set(), [node for node in work.graph_def.node if node.name in copied]
+    while queue:
+        for name in function_names(queue.pop()):
+            if name in bodies and name not in called:
+                called.add(name)
+                queue.extend(bodies[name])
+    return sorted(text for (function, node), text in work.changed.items()
+                  if (node in copied if function is None else function in called))

@@ -44,10 +44,11 @@ def save_tf1(path, function, inputs, variables=None):
     return str(path)
 
 
-def save_tf2(path, function, inputs, variables=None, track=()):
+def save_tf2(path, function, inputs, variables=None, track=(), gradients=True):
     """A SavedModel as TensorFlow 2 writes it: an object graph, functions and their calls.
 
     `track`: objects with variables of their own (Keras layers) that the function uses.
+    `gradients`: whether custom gradients are saved too; before 2.7 or so they were not.
     """
     module = tf.Module()
     module.kept = {name: tf.Variable(value, name=name)
@@ -60,7 +61,8 @@ def save_tf2(path, function, inputs, variables=None, track=()):
     module.serve = tf.function(serve)
     signature = module.serve.get_concrete_function(
         **{name: tf.TensorSpec(one.shape, one.dtype, name=name) for name, one in inputs.items()})
-    tf.saved_model.save(module, str(path), signatures={"serving_default": signature})
+    tf.saved_model.save(module, str(path), signatures={"serving_default": signature},
+                        options=tf.saved_model.SaveOptions(experimental_custom_gradients=gradients))
     return str(path)
 
 
@@ -126,7 +128,7 @@ class Explained:
 
 
 def explain(path, output, loader="v2", **choices):
-    """Instruments the SavedModel at `path` into `output` and opens it; `choices` as `instrument`."""
+    """Instruments the SavedModel at `path` into `output`, opens it; `choices` as `instrument`."""
     plan = ig_tf.instrument(ig_tf.load(str(path)), **choices)
     ig_tf.save(plan, str(output))
     return Explained(plan, str(output), LOADERS[loader](output))

@@ -376,7 +376,8 @@ def test_batch_is_one_by_one(name, tmp_path):
                                    err_msg=key)
 
 
-TF1_MODELS = ("dense", "folded_by_shape", "time_major_loop", "last_relevant", "rowwise_where", "masked_mean", "attention", "extra",
+TF1_MODELS = ("dense", "folded_by_shape", "time_major_loop", "last_relevant", "rowwise_where",
+              "masked_mean", "attention", "extra",
               "scalars", "padded_with_batch", "unrolled", "heads")
 
 
@@ -644,21 +645,19 @@ def test_training_mode_batch_norm_runs_alone(tmp_path):
     np.testing.assert_allclose(explained.run(**inputs)["attributions/x"], expected, atol=1e-5)
 
 
-def test_the_error_of_a_coupled_batch_is_that_of_each_example_alone(tmp_path):
-    """What is explained is F of the example alone, so the check has to be against that F too."""
-    model = Model(centred, VECTOR)
-    explained = make(tmp_path, model)[1]
-    inputs = sample(model, 3)
-    found = explained.run(**inputs)
-    alone = np.array([centred(tf.constant(row[None])).numpy()[0] for row in inputs["x"]])
-    np.testing.assert_allclose(found["prediction"], alone, rtol=1e-12)
-    # A cubic: 6 nodes leave nothing but rounding.
-    np.testing.assert_allclose(found["completeness_error"], 0, atol=1e-12 * np.abs(alone).max())
+def test_the_figures_of_a_coupled_batch_belong_together(tmp_path):
+    """A cubic, so 6 nodes leave only rounding: the attributions of each example sum to the
+    difference of the predictions beside them, and the error is that of the sum."""
+    explained = make(tmp_path, Model(centred, VECTOR))[1]
+    found = explained.run(**sample(Model(centred, VECTOR), 3))
+    difference = found["prediction"] - found["baseline_prediction"]
+    np.testing.assert_allclose(found["attributions/x"].sum(1), difference, rtol=1e-12)
+    np.testing.assert_allclose(found["completeness_error"], 0, atol=1e-12 * 100)
 
 
 def by_time(x):
     turned = tf.identity(tf.transpose(x, [1, 0, 2]), name="turned")
-    return tf.reduce_sum(tf.tanh(turned) * matrix(4), [0, 2])
+    return tf.reduce_sum(tf.tanh(turned) * matrix(4), [0, 2]) * 2.0
 
 
 @pytest.mark.parametrize("kind", builders.SAVERS)
@@ -694,4 +693,52 @@ def test_embeddings_behind_a_loop(kind, tmp_path):
                                {"table": table}, kind, steps=STEPS)
     ids = np.array([[1, 3, 3, 0], [6, 1, 2, 5], [4, 4, 4, 4]])
     expected = brute_force(time_major_loop, {"x": table[ids]})["x"].sum(-1)
+    close(explained.run(ids=ids), {"ids": expected}, mode(explained))
+
+
+def pooled_bag(ids, table):
+    """Zeros are padding. The lookup gathers the distinct ids of the whole batch."""
+    sparse = tf.sparse.from_dense(ids)
+    return upper_of_bag(tf.nn.embedding_lookup_sparse(table, sparse, None, combiner="mean"))
+
+
+def upper_of_bag(x):
+    return tf.reduce_sum(tf.tanh(x * matrix(4)) * x, 1)
+
+
+@pytest.mark.parametrize("kind", builders.SAVERS)
+def test_pooled_bags(kind, tmp_path):
+    table = weights_of(7, 4)
+    explained = builders.build(tmp_path, pooled_bag, {"ids": builders.spec([None, 3], tf.int64)},
+                               {"table": table}, kind, steps=STEPS)
+    ids = np.array([[1, 3, 3], [6, 1, 0], [4, 4, 4]])
+    pooled = np.array([table[row[row > 0]].mean(0) for row in ids])
+    expected = brute_force(upper_of_bag, {"x": pooled})["x"]
+    point, = explained.plan.described()["points"]
+    for order in ([0, 1, 2], [2, 0, 1], [1]):
+        found = explained.run(ids=ids[order])
+        np.testing.assert_allclose(found[f"attributions/{point['name']}"], expected[order], rtol=0,
+                                   atol=CLOSE * np.abs(expected).max())
+
+
+def test_keras_text_model(tmp_path):
+    """Embedding with a mask, an LSTM that skips the padding, a softmax."""
+    keras.utils.set_random_seed(7)
+    table = keras.layers.Embedding(9, 4, mask_zero=True, dtype="float64")
+    recurrent = keras.layers.LSTM(5, dtype="float64")
+    head = keras.layers.Dense(3, activation="softmax", dtype="float64")
+
+    def upper(x, keep):
+        return head(recurrent(x, mask=keep))
+
+    def whole(ids):
+        return upper(table(ids) * 3.0, tf.not_equal(ids, 0))
+
+    ids = np.array([[1, 3, 3, 0], [6, 1, 2, 5], [4, 0, 0, 0]])
+    whole(tf.constant(ids))
+    explained = builders.build(
+        tmp_path, whole, {"ids": builders.spec([None, None], tf.int64)}, kind="tf2",
+        track=[table, recurrent, head], steps=STEPS, target="score:1")
+    vectors = table(ids).numpy() * 3.0
+    expected = brute_force(upper, {"x": vectors, "keep": ids != 0}, index=1)["x"].sum(-1)
     close(explained.run(ids=ids), {"ids": expected}, mode(explained))

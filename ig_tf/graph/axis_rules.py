@@ -142,6 +142,8 @@ def strided_slice(op, inputs):
     for spec in range(length):
         bit = 1 << spec
         if masks["ellipsis_mask"] & bit:
+            if op.inputs[0].shape.rank is None:
+                return None
             left = bin(masks["new_axis_mask"] >> (spec + 1)).count("1")
             skipped = op.inputs[0].shape.rank - axis - (length - spec - 1 - left)
             if axis <= state.axis < axis + skipped:

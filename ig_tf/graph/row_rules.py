@@ -9,8 +9,8 @@ list_rules.py too.
 import numpy as np
 
 from ig_tf.graph import axis_rules, list_rules
-from ig_tf.graph.shape_values import broadcasts_over, static
-from ig_tf.graph.states import SHARED, Rows, Values, is_shared, join
+from ig_tf.graph.shape_values import broadcasts_over, entries_of, static
+from ig_tf.graph.states import BATCH, SHARED, Rows, SpaceBlocks, Values, is_shared, join
 
 
 def elementwise(op, inputs):
@@ -61,16 +61,41 @@ def select(op, inputs):
 
 def first_input(op, inputs):
     """Along other axes, or per element: what holds of the data holds of the result."""
-    if isinstance(inputs[0], (Rows, Values)) and all(is_shared(s) for s in inputs[1:]):
+    if isinstance(inputs[0], (Rows, Values, SpaceBlocks)) and all(is_shared(s) for s in inputs[1:]):
         return inputs[0]
     return None
 
 
 def batch_first(op, inputs):
     """Images and sequences: axis 0 is the batch, the filter and statistics are shared."""
+    if isinstance(inputs[0], SpaceBlocks) and all(map(is_shared, inputs[1:])):
+        return inputs[0]
     if isinstance(inputs[0], Rows) and inputs[0].axis == 0 and all(map(is_shared, inputs[1:])):
         return inputs[0]
     return None
+
+
+def transposed_convolution(op, inputs):
+    """Conv2DBackpropInput as a layer: sizes, filter, data."""
+    sizes = entries_of(op.inputs[0], inputs[0])
+    if sizes is None or sizes[0] != BATCH or not is_shared(inputs[1]):
+        return None
+    return Rows(0) if inputs[2] == Rows(0) else None
+
+
+def space_to_batch(op, inputs):
+    """A dilated convolution's parts of each example, stacked along axis 0."""
+    block = static(op.inputs[1])
+    if block is None or inputs[0] != Rows(0) or not all(map(is_shared, inputs[1:])):
+        return None
+    return SpaceBlocks(tuple(block.tolist()))
+
+
+def batch_to_space(op, inputs):
+    block = static(op.inputs[1])
+    if block is None or not all(map(is_shared, inputs[1:])):
+        return None
+    return Rows(0) if inputs[0] == SpaceBlocks(tuple(block.tolist())) else None
 
 
 def batch_norm(op, inputs):
@@ -167,10 +192,14 @@ def last_axis(op, inputs):
 
 
 def cross_entropy(op, inputs):
-    return elementwise(op, inputs) if last_axis(op, inputs[:1]) else None
+    """One loss per row, and its gradient."""
+    same = all(state == Rows(0) for state in inputs)
+    return [Rows(0), Rows(0)] if same and op.inputs[0].shape.rank == 2 else None
 
 
 def bias_add(op, inputs):
+    if isinstance(inputs[0], SpaceBlocks):
+        return batch_first(op, inputs)
     rank = op.inputs[0].shape.rank
     if rank is None or not isinstance(inputs[0], Rows) or not is_shared(inputs[1]):
         return None
@@ -212,7 +241,7 @@ GreaterEqual Equal NotEqual LogicalAnd LogicalOr BitwiseAnd BitwiseOr BitwiseXor
 ClipByValue Igamma Igammac Zeta Polygamma ApproximateEqual NextAfter StringJoin""".split()
 _BATCH_FIRST = """Conv2D Conv3D DepthwiseConv2dNative Conv MaxPool MaxPoolV2 MaxPool3D AvgPool AvgPool3D
 Dilation2D LRN ResizeBilinear ResizeNearestNeighbor ResizeBicubic ResizeArea DepthToSpace
-SpaceToDepth MaxPoolWithArgmax""".split()
+SpaceToDepth""".split()
 _REDUCE = "Sum Mean Max Min Prod All Any EuclideanNorm".split()
 
 RULES = {
@@ -222,6 +251,10 @@ RULES = {
     **dict.fromkeys(_BINARY, elementwise),
     **dict.fromkeys(_BATCH_FIRST, batch_first),
     **dict.fromkeys(_REDUCE, reduce),
+    **dict.fromkeys(("Conv2DBackpropInput", "Conv3DBackpropInputV2",
+                     "DepthwiseConv2dNativeBackpropInput"), transposed_convolution),
+    "SpaceToBatchND": space_to_batch,
+    "BatchToSpaceND": batch_to_space,
     **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), batch_norm),
     **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), matmul),
     **dict.fromkeys(("Softmax", "LogSoftmax", "TopK", "TopKV2"), last_axis),

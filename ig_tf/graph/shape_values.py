@@ -15,9 +15,9 @@ def entries_of(tensor, state):
     """Entries of a shape vector: ints, BATCH, FOLDED or None for an unknown shared number."""
     if isinstance(state, Size):
         return state.entries
-    value = static(tensor)
+    value = tf.get_static_value(tensor, partial=True)
     if value is not None:
-        return tuple(int(entry) for entry in np.ravel(value))
+        return tuple(None if entry is None else int(entry) for entry in np.ravel(value))
     if is_shared(state) and tensor.shape.rank == 1 and tensor.shape[0] is not None:
         return (None,) * tensor.shape[0]
     return None

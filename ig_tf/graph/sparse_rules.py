@@ -30,6 +30,23 @@ def _parsed(op, tensor):
     return Rows(0) if index < 3 * sparse + dense else Values()
 
 
+def string_split(op, inputs):
+    """The words of each example."""
+    whole = inputs[0] == Rows(0) and all(is_shared(state) for state in inputs[1:])
+    return [SparseIndices(), Values(), SparseShape(2)] if whole else None
+
+
+def ragged_to_tensor(op, inputs):
+    """Values by example, padded: [batch, longest]."""
+    kinds = op.get_attr("row_partition_types")
+    if kinds[:2] != [b"FIRST_DIM_SIZE", b"VALUE_ROWIDS"] or len(kinds) != 2:
+        return None
+    shape, values, default, examples, rows = inputs
+    fits = (is_shared(shape) and is_shared(default) and _per_value(values)
+            and examples == Size((BATCH,)) and isinstance(rows, Segments))
+    return Rows(0) if fits else None
+
+
 def where(op, inputs):
     """Indices of what is true, in row-major order: the example is column 0."""
     if isinstance(inputs[0], Values) or inputs[0] == Rows(0, False):
@@ -159,6 +176,8 @@ def _with_row_rule(rule, name):
 RULES = {
     "ParseExample": parse_example,
     "ParseExampleV2": parse_example,
+    "StringSplitV2": string_split,
+    "RaggedTensorToTensor": ragged_to_tensor,
     "Where": where,
     "GatherNd": gather_nd,
     "SparseReshape": sparse_reshape,

@@ -29,6 +29,16 @@ class Rows:
 
 
 @dataclasses.dataclass(frozen=True)
+class SpaceBlocks:
+    """Between SpaceToBatchND and BatchToSpaceND: each slice along axis 0 is a part of one example.
+
+    `block_shape`: of both ops.
+    """
+
+    block_shape: tuple
+
+
+@dataclasses.dataclass(frozen=True)
 class Size:
     """Integers computed from shapes alone, one entry per element of a scalar or vector."""
 

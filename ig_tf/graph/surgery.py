@@ -108,16 +108,13 @@ def copy(work, plan, given):
       {target name: tensor of the current graph}.
     """
     part = _part(work, plan.operations)
-    used = {value for node in part.node for value in node.input} | set(plan.targets)
-    copied = set(plan.operations)
-    mapping = {name: _here(given[name]) for name in given
-               if name in used and name.rpartition(":")[0] not in copied}
+    read = {value for node in part.node for value in node.input}
     wanted = [name for name in plan.targets if name not in given]
     results = tf.graph_util.import_graph_def(
-        part, input_map={k: v for k, v in mapping.items() if k in used - set(wanted)},
+        part, input_map={name: _here(given[name]) for name in given if name in read},
         return_elements=wanted, name="copy") if wanted else []
     found = dict(zip(wanted, results))
-    found.update({name: mapping[name] for name in plan.targets if name in mapping})
+    found.update({name: _here(given[name]) for name in plan.targets if name in given})
     for name, tensor in found.items():
         _agree(tensor, work.tensor(name))
     return found

@@ -5,6 +5,7 @@ It is a copy; the model's own nodes are never edited. Nothing in it is ever run.
 
 import dataclasses
 import itertools
+import re
 
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
@@ -15,6 +16,7 @@ from ig_tf.graph.inline import function_names, inline
 from ig_tf.graph.loops import map_loop_body
 from ig_tf.model.model import SCOPE
 
+_IMPORT = "import_{}_"
 _IMPORTS = itertools.count()  # a prefix unique to each import: functions of two models never meet
 
 # Ops whose gradient is not the derivative of what they compute; in copies they are Identity (D3a).
@@ -42,7 +44,7 @@ class Work:
       inputs: {signature input name: tensor of `graph`}.
       outputs: {signature output name: tensor of `graph`}.
       originals: names of nodes that the model's top level has too.
-      changed: {node name: sentence} what was made differentiable (D3a).
+      changed: {(function or None, node name): sentence} what was made differentiable (D3a).
     """
 
     graph_def: object
@@ -98,7 +100,7 @@ def build(model):
             raise GraphError(f"signature input {name!r} is a composite tensor (sparse or ragged); "
                              "signatures with such inputs are not handled yet.")
     flat = inline(model.graph_def, [*inputs.values(), *outputs.values()])
-    _rename_functions(flat.graph_def, f"import_{next(_IMPORTS)}_")
+    _rename_functions(flat.graph_def, _IMPORT.format(next(_IMPORTS)))
     graph_def, changed = _differentiable(flat.graph_def)
     producer_ops = model.meta_graph.meta_info_def.stripped_op_list
     graph = import_graph(graph_def, producer_ops)
@@ -147,19 +149,21 @@ def _differentiable(graph_def):
     result.CopyFrom(graph_def)
     changed = {}
     for node in result.node:
-        _make_differentiable(node, node.name, changed)
+        _make_differentiable(node, (None, node.name), source_name(node.name), changed)
     for function in result.library.function:
+        name = function.signature.name
         for node in function.node_def:
-            _make_differentiable(node, f"{function.signature.name}/{node.name}", changed)
+            text = f"{_without_import(name)}/{node.name}"
+            _make_differentiable(node, (name, node.name), text, changed)
     return result, changed
 
 
-def _make_differentiable(node, name, changed):
+def _make_differentiable(node, key, text, changed):
     if CUSTOM_GRADIENT in node.attr:
         del node.attr[CUSTOM_GRADIENT]
-        changed[name] = f"custom gradient of {node.op} {name} replaced by its derivative"
+        changed[key] = f"custom gradient of {node.op} {text} replaced by its derivative"
     if node.op in PASS_THROUGH:
-        changed[name] = f"{node.op} {name} became Identity"
+        changed[key] = f"{node.op} {text} became Identity"
         dtype = node.attr["T"].type
         node.op = "Identity"
         node.attr.clear()
@@ -228,6 +232,11 @@ def source_name(name):
 
 def _shaped(name):
     return f"{SCOPE}shaped/{name}"
+
+
+def _without_import(name):
+    """A function's own name, whatever number its import had."""
+    return re.sub("^" + _IMPORT.format(r"\d+"), "", name)
 
 
 def _rename_functions(graph_def, prefix):

@@ -70,7 +70,7 @@ def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None):
         copy = surgery.plan_copy(work, tensors, [goal], alone)
         outside = [work.tensor(name) for name in copy.per_example]
         prefix = surgery.plan_copy(
-            work, inputs, list({t.name: t for t in tensors + outside}.values()),
+            work, inputs, list({t.name: t for t in [*tensors, *outside, goal]}.values()),
             {name: state for name, state in alone.items() if state == SHARED})
     return Recipe(work, target, tuple(points), baseline, rule, copy, prefix, reason,
                   rows_per_chunk, _bytes_per_row(work, copy))
@@ -124,14 +124,11 @@ def profile(alphas):
     """
     def build(recipe, given):
         values = surgery.realise(recipe.work, recipe.needed(), given)
-        scores = values[recipe.target.tensor]
-        xs = [values[point.tensor] for point in recipe.points]
+        goal = recipe.work.tensor(recipe.target.tensor)
         measure = _Measure(
             lambda path: [integrate.along(path, alphas), path.scores(path.baselines, path.fixed)],
-            [tf.TensorSpec([len(alphas)], scores.dtype),
-             tf.TensorSpec(scores.shape[1:], scores.dtype)])
-        found = _measured(recipe, values, xs, _pinned(recipe.target, scores), measure)
-        return dict(zip(("path", "baseline_scores"), found))
+            [tf.TensorSpec([len(alphas)], goal.dtype), tf.TensorSpec(goal.shape[1:], goal.dtype)])
+        return dict(zip(("path", "baseline_scores"), _measured(recipe, values, measure)))
     return build
 
 
@@ -146,14 +143,13 @@ def outputs(recipe, given):
       {key of D10: tensor}.
     """
     values = surgery.realise(recipe.work, recipe.needed(), given)
-    scores = values[recipe.target.tensor]
-    index = _pinned(recipe.target, scores)
-    prediction = _selected(recipe.target, scores, index)
-    xs = [values[point.tensor] for point in recipe.points]
-    wide = [tf.TensorSpec(x.shape[1:], integrate.accumulator(x.dtype)) for x in xs]
-    measure = _Measure(lambda path: _integrated(recipe, path),
-                       wide + [tf.TensorSpec([], scores.dtype)])
-    *attributions, start = _measured(recipe, values, xs, index, measure)
+    goal = recipe.work.tensor(recipe.target.tensor)
+    wide = [tf.TensorSpec(values[point.tensor].shape[1:],
+                          integrate.accumulator(values[point.tensor].dtype))
+            for point in recipe.points]
+    number = tf.TensorSpec([], goal.dtype)
+    measure = _Measure(lambda path: _integrated(recipe, path), wide + [number])
+    *attributions, start, prediction, index = _measured(recipe, values, measure)
     return _keys(recipe, values, attributions, prediction, start, index)
 
 
@@ -177,10 +173,9 @@ def _integrated(recipe, path):
     return integrate.integrated_gradients(path, recipe.rule, rows) + [start]
 
 
-def _measured(recipe, values, xs, index, measure):
-    if recipe.prefix is None:
-        return _by_rows(recipe, values, xs, index, measure)
-    return _alone_each(recipe, values, xs, index, measure)
+def _measured(recipe, values, measure):
+    """What is measured of each example's path, then F(x) and the pinned index, [batch, ...]."""
+    return (_by_rows if recipe.prefix is None else _alone_each)(recipe, values, measure)
 
 
 def _path(recipe, xs, extras, index, shared, sizes=None):
@@ -206,30 +201,57 @@ def _path(recipe, xs, extras, index, shared, sizes=None):
     return integrate.Path(function, scores, xs, baselines, extras)
 
 
-def _by_rows(recipe, values, xs, index, measure):
+def _by_rows(recipe, values, measure):
     shared = {name: values[name] for name in recipe.copy.shared}
     sizes = {name: values[name] for name in recipe.copy.sizes}
     extras = {name: (values[name], axis) for name, axis in recipe.copy.per_example.items()}
-    return measure.function(_path(recipe, xs, extras, index, shared, sizes))
+    xs = [values[point.tensor] for point in recipe.points]
+    scores = values[recipe.target.tensor]
+    index = _pinned(recipe.target, scores)
+    found = measure.function(_path(recipe, xs, extras, index, shared, sizes))
+    return [*found, _selected(recipe.target, scores, index), index]
 
 
-def _alone_each(recipe, values, xs, index, measure):
-    """Each example by itself, from the inputs on; right for any model whose inputs are rows."""
+def _alone_each(recipe, values, measure):
+    """Each example by itself, from the inputs on; right for any model whose inputs are rows.
+
+    F(x) is that of the example alone too: where a batch is coupled, its figures belong together.
+    """
     shared = {name: values[name] for name in (*recipe.copy.shared, *recipe.prefix.shared)}
     inputs = {name: values[name] for name in recipe.prefix.replaced}
+    examples = tf.shape(next(t for t in inputs.values() if t.shape.rank != 0))[0]
 
     def explain(example):
-        sliced = {name: tensor[example:example + 1] if tensor.shape.rank else tensor
+        sliced = {name: tensor[example:example + 1] if tensor.shape.rank != 0 else tensor
                   for name, tensor in inputs.items()}
         mine = surgery.copy(recipe.work, recipe.prefix, {**shared, **sliced})
         mine.update(sliced)
-        rows = [mine[point.tensor] for point in recipe.points]
+        # One example must give one row; anything else is no value per example.
+        rows = [tf.ensure_shape(mine[point.tensor], [1, *point.shape[1:]])
+                for point in recipe.points]
         extras = {name: (mine[name], 0) for name in recipe.copy.per_example}
-        path = _path(recipe, rows, extras, index[example:example + 1], shared)
-        return [tensor[0] for tensor in measure.function(path)]
+        scores = mine[recipe.target.tensor]
+        index = _pinned(recipe.target, scores)
+        found = measure.function(_path(recipe, rows, extras, index, shared))
+        found = [*found, _selected(recipe.target, scores, index), index]
+        return [tensor[0] for tensor in found]
 
-    return tf.map_fn(explain, tf.range(tf.shape(xs[0])[0]), parallel_iterations=1,
-                     fn_output_signature=measure.specs)
+    goal = recipe.work.tensor(recipe.target.tensor)
+    specs = [*measure.specs, tf.TensorSpec([], goal.dtype), tf.TensorSpec([], tf.int64)]
+    return tf.cond(
+        examples > 0,
+        lambda: tf.map_fn(explain, tf.range(examples), parallel_iterations=1,
+                          fn_output_signature=specs),
+        lambda: _nothing(recipe, values, specs))
+
+
+def _nothing(recipe, values, specs):
+    """Results for no examples; stacking cannot make them where a dimension is unknown."""
+    shapes = [[0, *(dim or 0 for dim in spec.shape)] for spec in specs]
+    for place, point in enumerate(recipe.points):
+        if len(specs[place].shape) == len(point.shape) - 1:
+            shapes[place] = tf.concat([[0], tf.shape(values[point.tensor])[1:]], 0)
+    return [tf.zeros(shape, spec.dtype) for shape, spec in zip(shapes, specs)]
 
 
 def _pinned(target, scores):

@@ -10,13 +10,15 @@ import dataclasses
 from ig_tf.errors import GraphError
 from ig_tf.graph import registry
 from ig_tf.graph.loops import SCATTERS, frame_of
-from ig_tf.graph.states import Mixed, Rows
+from ig_tf.graph.states import Distinct, Values
 from ig_tf.graph.work import is_shaped
 
 # Their gradient exists and is zero almost everywhere: nothing behind them gets attribution.
 ZERO_GRADIENT = frozenset({"Round", "Rint", "Floor", "Ceil", "Sign", "FloorDiv", "FloorMod",
                            "TruncateDiv", "FakeQuantWithMinMaxVars", "Mod"})
 LOOKUPS = frozenset({"Gather", "GatherV2", "ResourceGather", "GatherNd", "ResourceGatherNd"})
+# Their rows are bags of values; which rows of the data belong to an example, only the ids know.
+POOLING = ("SparseSegment", "Segment", "UnsortedSegment")
 # They move numbers without changing them.
 MOVES = frozenset({"Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "Transpose",
                    "StridedSlice", "Slice", "Concat", "ConcatV2", "Pack", "Unpack", "Split",
@@ -74,25 +76,37 @@ def continued(tensor, features, states):
     operands = [t for t in op.inputs if carries_gradient(t) and features.depends(t)]
     if not operands or not registry.has_gradient(op):
         return None
-    if isinstance(states.get(tensor.name), Rows) and not all(
-            isinstance(states.get(t.name), (Rows, Mixed)) or t.dtype == "variant"
-            for t in operands):
+    if op.type.startswith(POOLING) and _pools_a_lookup(op, features):
         return None  # behind it rows are values or distinct ids, no longer examples
+    if any(isinstance(states.get(t.name), (Values, Distinct)) for t in operands):
+        return None
     return operands
+
+
+def _pools_a_lookup(op, features):
+    """Whether the pooled rows were looked up (and perhaps weighted) one per id."""
+    queue, seen = [op.inputs[0]], 0
+    while queue and seen < 20:
+        source, seen = queue.pop().op, seen + 1
+        if source.type in LOOKUPS and not features.depends(source.inputs[0]):
+            return True
+        if source.type in ("Identity", "Cast", "Mul", "Reshape", "EnsureShape", "RealDiv"):
+            queue.extend(t for t in source.inputs if t.dtype.is_floating)
+    return not features.depends(op.inputs[0])
 
 
 def carries_gradient(tensor):
     """Floating-point, or a tensor list of such."""
     if tensor.dtype.is_floating:
         return True
-    if tensor.dtype != "variant" or tensor.op.type not in (
-            "TensorListFromTensor", "TensorListSetItem", "TensorListReserve", "While",
-            "StatelessWhile", "TensorListPushBack", "EmptyTensorList"):
+    op = tensor.op
+    if tensor.dtype != "variant":
         return False
-    if tensor.op.type in ("While", "StatelessWhile"):
-        return True
-    return "element_dtype" not in tensor.op.node_def.attr or tensor.op.get_attr(
-        "element_dtype").is_floating
+    if op.type in ("While", "StatelessWhile"):
+        return carries_gradient(op.inputs[tensor.value_index])
+    if op.type in ("Identity", "TensorListSetItem", "TensorListPushBack"):
+        return any(carries_gradient(operand) for operand in op.inputs)
+    return "element_dtype" in op.node_def.attr and op.get_attr("element_dtype").is_floating
 
 
 def _through_loop(gather):
@@ -123,7 +137,7 @@ def classify(tensor, features, inputs):
         return Stop(tensor, "tokens" if op.inputs[1].shape.rank == 2 else "pooled")
     if op.type == "OneHot":
         return Stop(tensor, "one_hot")
-    if op.type.startswith(("SparseSegment", "Segment", "UnsortedSegment")):
+    if op.type.startswith(POOLING):
         return Stop(tensor, "pooled")
     sources = [t for t in op.inputs if features.depends(t)]
     if op.type in ZERO_GRADIENT | {"Cast"} and not all(map(_is_value, sources)):
