@@ -73,8 +73,7 @@ class Plan:
             "chunking": self._chunking(),
             "copied_ops": len(recipe.copy.operations),
             "shared_tensors": len(recipe.copy.shared) + len(recipe.copy.per_example),
-            "added": {"node": meta_graph.CALL, "function": functions.MAIN,
-                      "signature": ATTRIBUTIONS},
+            "added": {"node": meta_graph.CALL, "signature": ATTRIBUTIONS},
         }
 
     def _chunking(self):
@@ -151,6 +150,7 @@ def save(plan, output, link=False, overwrite=False, build=attach.outputs):
     """
     traced = functions.trace(plan.recipe, build)
     metadata = plan.described()
+    metadata["added"]["function"] = traced.name
     metadata["outputs"] = _outputs(traced)
     proto = meta_graph.add(plan.model, plan.recipe.work, traced, metadata)
     place = writer.link_file if link else writer.copy_file

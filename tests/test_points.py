@@ -327,8 +327,6 @@ def test_a_string_point_has_no_derivative():
     assert "'words:0' is string" in message and "--points=auto" in message
 
 
-@pytest.mark.xfail(strict=True, reason="the walk leaves shape-only operands out, so the op after "
-                                       "them is named instead of Shape")
 @pytest.mark.parametrize("name", ["unused", "side"])
 def test_a_point_of_which_only_the_shape_counts(given, name):
     message = refusal(given, name)
@@ -383,7 +381,6 @@ def test_nested_points(given):
         assert "lies behind point" in message and "counted twice" in message
 
 
-@pytest.mark.xfail(strict=True, reason="a tensor that is named twice is attributed twice")
 @pytest.mark.parametrize("names", [["x", "x"], ["x", "x:0"], ["ids", "look"]])
 def test_a_point_that_is_named_twice_is_counted_once(given, names):
     try:

@@ -324,6 +324,9 @@ ALGEBRA = [
                                                         equation="bij,j->ib"), floats(3, 4),
          state=Rows(1)),
     case("BiasAdd", lambda x: raw.BiasAdd(value=x, bias=shared(4)), floats(4)),
+    case("BiasAdd along axis 1", lambda x: raw.BiasAdd(
+        value=tf.transpose(x, [1, 2, 0]), bias=shared(4), data_format="NCHW"), floats(3, 4),
+         state=Rows(2)),
     case("BiasAddV1", lambda x: raw.BiasAddV1(value=x, bias=shared(4)), floats(3, 4)),
     *(case(op, lambda x, op=op: getattr(raw, op)(input=x, axis=[1], keep_dims=False), floats(3, 4))
       for op in ("Sum", "Mean", "Max", "Min", "Prod", "EuclideanNorm")),
@@ -355,10 +358,17 @@ ALGEBRA_TWINS = [
     twin("Softmax over axis 0", lambda x: tf.nn.softmax(x, axis=0), floats(3)),
     twin("similarities in the batch", lambda x: tf.matmul(x, x, transpose_b=True), floats(3)),
     twin("MatMul contracts the batch", lambda x: tf.matmul(x, x, transpose_a=True), floats(3)),
-    twin("MatMul that mixes rows", lambda x: tf.matmul(shared(POOL, POOL), x[:POOL]), floats(3)),
+    twin("MatMul sums over examples", lambda x: tf.matmul(shared(POOL, POOL), x), floats(3)),
+    twin("MatMul of turned data sums over examples", lambda x: tf.matmul(
+        x, shared(POOL, 2), transpose_a=True), floats(POOL)),
     twin("BatchMatMul over examples as rows", lambda x, y: tf.matmul(
         tf.transpose(x, [1, 0, 2]), tf.transpose(y, [1, 0, 2]), transpose_b=True),
          floats(2, 3), floats(2, 3)),
+    twin("BiasAdd along the batch", lambda x: tf.nn.bias_add(tf.transpose(x), shared(POOL)),
+         floats(POOL)),
+    twin("BiasAdd along the batch in axis 1", lambda x: raw.BiasAdd(
+        value=tf.transpose(x, [1, 0, 2]), bias=shared(POOL), data_format="NCHW"),
+         floats(POOL, 2)),
     twin("Einsum of pairs of examples", lambda x: tf.einsum("bi,ci->bc", x, x), floats(3)),
     twin("Einsum sums over the batch", lambda x: tf.einsum("bi,ij->j", x, shared(3, 2)),
          floats(3)),
@@ -423,6 +433,9 @@ IMAGES = [
     case("DepthToSpace", lambda x: raw.DepthToSpace(input=x, block_size=2), floats(2, 2, 4)),
     case("SpaceToDepth", lambda x: raw.SpaceToDepth(input=x, block_size=2), picture),
     *(case(op, batch_norm(op, False), picture) for op in NORMS),
+    case("statistics of FusedBatchNorm", lambda x: x * raw.FusedBatchNormV3(
+        x=x, scale=shared(3, seed=1), offset=shared(3, seed=2), mean=shared(3, seed=3),
+        variance=shared(3, seed=4, low=0.5), is_training=False).batch_mean, picture),
 ]
 IMAGE_TWINS = [
     *(twin(f"{op} in training", batch_norm(op, True), picture) for op in NORMS),
@@ -454,6 +467,10 @@ def batch_of(x):
 def width(number):
     """A number that is the same for all batches, and that only a run tells."""
     return tf1.placeholder_with_default(number, [])
+
+
+def unknown_rank(tensor):
+    return tf1.placeholder_with_default(tensor, None)
 
 
 SHAPES = [
@@ -556,6 +573,23 @@ SHAPE_TWINS = [
     twin("rows from a number of the run", lambda x: x[width(1):], floats(3)),
     twin("Pad the batch", lambda x: tf.pad(x, [[1, 0], [0, 0]]), floats(3)),
     twin("Tile the batch", lambda x: tf.tile(x, [2, 1]), floats(3)),
+    twin("Tile by the number of examples", lambda x: tf.reduce_sum(
+        tf.tile(x[:, None], [1, batch_of(x), 1]), 1), floats(3)),
+    twin("BroadcastTo the number of examples", lambda x: tf.reduce_sum(
+        tf.broadcast_to(x[:, None], [batch_of(x), batch_of(x), 3]), 1), floats(3)),
+    twin("Slice of as many columns as examples", lambda x: tf.reduce_sum(
+        tf.slice(x, [0, 0], [-1, batch_of(x)]), 1), floats(POOL)),
+    twin("row of stacked shapes", lambda x, y: x * tf.cast(tf.reduce_sum(
+        tf.stack([tf.shape(x), tf.shape(y)])[1]), tf.float32), floats(3), floats(3)),
+    twin("whole shape by an ellipsis", lambda x: x * tf.cast(tf.reduce_sum(
+        tf.shape(x)[...]), tf.float32), floats(3)),
+    twin("width times a fraction", lambda x: tf.reshape(x, [-1, tf.cast(tf.cast(
+        tf.shape(x[:, :5])[1], tf.float32) * 2.5, tf.int32)]), floats(10)),
+    twin("Gather in front of the batch by indices of unknown rank", lambda x: tf.gather(
+        tf.transpose(x), unknown_rank([0, 1, 2, 0, 1, 2]), axis=0), floats(3)),
+    twin("ResourceGather with batch_dims", lambda x: raw.ResourceGather(
+        resource=variable(POOL, 5, 2).handle, indices=x, dtype=tf.float32, batch_dims=1),
+         ints(3)),
     twin("rows by the number of examples", lambda x: tf.gather(x, tf.range(batch_of(x))[::-1]),
          floats(3)),
     twin("GatherV2 of rows", lambda x: tf.gather(x, [0, 0]), floats(3)),
@@ -605,13 +639,20 @@ def recurrent(reset=None):
     return build
 
 
+def list_length(x):
+    made = raw.TensorListFromTensor(tensor=x, element_shape=x.shape[1:])
+    return tf.cast(raw.TensorListLength(input_handle=made), tf.float32)
+
+
 LOOPS = [
     case("While", loop(lambda i, value, x: value * 0.5 + x), floats(3)),
     case("While by a shared number", loop(lambda i, value, x: value * 0.5 + x,
                                           lambda x: tf.shape(x)[1]), floats(3)),
     case("recurrent layer", recurrent(), floats(3, 2)),
+    case("TensorListLength", lambda x: x * list_length(shared(5, 2)), floats(3)),
 ]
 LOOP_TWINS = [
+    twin("TensorListLength of a list of examples", lambda x: x * list_length(x), floats(3)),
     twin("While that turns rows", loop(lambda i, value, x: tf.reverse(value, [0])), floats(3)),
     twin("While that sums", loop(lambda i, value, x: value + tf.reduce_sum(x, 0, keepdims=True)),
          floats(3)),
@@ -744,13 +785,14 @@ def split_words(lines):
     return tf1.nn.safe_embedding_lookup_sparse(variable(6, 2), ids, None, combiner="sum")
 
 
-def ragged(lines):
+def ragged(lines, values=None, shape=(-1, -1), rows=None):
     """Ids of the words of a line, padded to the longest."""
     words = raw.StringSplitV2(input=lines, sep=" ")
-    ids = tf.strings.to_hash_bucket_fast(words.values, 6)
+    ids = tf.strings.to_hash_bucket_fast(words.values if values is None else values, 6)
+    count = batch_of(lines) if rows is None else rows
     return raw.RaggedTensorToTensor(
-        shape=tf.constant([-1, -1], tf.int64), values=ids, default_value=tf.constant(0, tf.int64),
-        row_partition_tensors=[tf.cast(batch_of(lines), tf.int64), words.indices[:, 0]],
+        shape=tf.constant(shape, tf.int64), values=ids, default_value=tf.constant(0, tf.int64),
+        row_partition_tensors=[tf.cast(count, tf.int64), words.indices[:, 0]],
         row_partition_types=["FIRST_DIM_SIZE", "VALUE_ROWIDS"])
 
 
@@ -765,6 +807,7 @@ def filled_by(pool):
 
 maybe_ids = ints(4, low=-3, high=6, dtype="int64")
 some_empty = Spec("int64", (1,), lambda rng, size: np.array([[0], [1], [-1], [2], [3], [-1]]))
+lines_of_words = texts(words=("a b c", "d a b", "b c d", "c c a"))
 all_ids = ints(3, high=6, dtype="int64")
 SPARSE = [
     *(case(f"safe_embedding_lookup_sparse, {name}", pooled(name), maybe_ids)
@@ -776,7 +819,7 @@ SPARSE = [
     case("ParseExampleV2", parsed(tf.io.parse_example), examples(), longest=True),
     case("ParseExample", parsed(parse_v1), examples(), longest=True),
     case("StringSplitV2", split_words, texts(words=("a b", "a", "b c d", "c c")), longest=True),
-    case("RaggedTensorToTensor", ragged, texts(words=("a b c", "d a b", "b c d", "c c a"))),
+    case("RaggedTensorToTensor", ragged, lines_of_words),
     case("sparse.cross_hashed", crossed, maybe_ids, longest=True),
     case("SparseCrossHashed by itself", crossed_hashed, maybe_ids, longest=True),
     case("SparseCross", crossed_v1, maybe_ids, longest=True),
@@ -816,8 +859,12 @@ SPARSE_TWINS = [
                                                                      "VALUE_ROWIDS"],
         row_partition_tensors=[tf.cast(batch_of(ids), tf.int64), tf.sort(
             sparse(ids).indices[:, 1])]), all_ids),
+    twin("RaggedTensorToTensor of more rows", lambda lines: ragged(
+        lines, rows=batch_of(lines) * 2), lines_of_words),
     twin("Unique ids", lambda ids: tf.gather(shared(6, 2), tf.unique(tf.reshape(ids, [-1]))[0]),
          all_ids),
+    twin("Einsum with one row per value", lambda x, ids: tf.reduce_sum(tf.einsum(
+        "bi,vi->bv", x, tf.gather(shared(6, 3), sparse(ids).values)), 1), floats(3), maybe_ids),
     twin("values of all examples", lambda ids: tf.gather(shared(6, 2), sparse(ids).values),
          maybe_ids),
 ]
@@ -893,6 +940,7 @@ OLD = [
     case("map_fn", old(lambda x: tf1.map_fn(lambda row: tf.reduce_sum(tf.sin(row) * 2), x)),
          floats(3)),
     case("map_fn of what was computed", old(lambda x: tf1.map_fn(tf.sin, tf.exp(x))), floats(3)),
+    case("map_fn with weights from outside", old(mapped_with_weights), floats(3)),
     case("map_fn of two", old(mapped_pair), floats(3), floats(2)),
     case("loop over the examples", arrays(read), floats(3)),
 ]
@@ -907,6 +955,8 @@ OLD_TWINS = [
          arrays(lambda source, index, x: tf.reduce_sum(source.stack(), 0)), floats(3)),
     twin("loop that writes backwards",
          arrays(read, place=lambda index, count: count - 1 - index), floats(3)),
+    twin("loop gathered backwards", arrays(read, back=backwards), floats(3)),
+    twin("loop scattered backwards", arrays(read, order=backwards), floats(3)),
 ]
 
 CASES = [*ELEMENTWISE, *ALGEBRA, *IMAGES, *SHAPES, *LOOPS, *SPARSE, *OLD]
@@ -972,9 +1022,7 @@ def test_no_rule_takes_rows_of_another_kind_for_examples():
                 if refuses_other_kinds(built, op, index):
                     continue
                 wrong.append(f"{op.type}, input {index}, in {one.name}")
-    # Einsum looks at its rows alone; the entries of a shape that the graph tells in part are taken
-    # to be shared where they are not.
-    assert {text.split(",")[0] for text in wrong} == {"Einsum", "Tile", "BroadcastTo"}, wrong
+    assert not wrong
 
 
 def refuses_other_kinds(built, op, index):
@@ -1065,64 +1113,53 @@ def test_random_programs_hold_what_is_claimed():
 # What is wrong today. When a rule is mended its case is reported (strict): move it into the tables
 # above.
 
-def unknown_rank(tensor):
-    return tf1.placeholder_with_default(tensor, None)
+def partly(start=0, turn=1, limit=lambda count: count):
+    """A loop that does not write every element: those are zeros, wherever an example stands."""
+    def build(x):
+        count = tf.shape(x)[0]
+        source = tf.TensorArray(tf.float32, count, clear_after_read=False).unstack(x)
+        made = tf.TensorArray(tf.float32, count, element_shape=[3])
+
+        def body(index, array):
+            return index + turn, array.write(index, source.read(index) * 2)
+        return tf.while_loop(lambda index, *_: index < limit(count), body,
+                             (start, made))[1].stack()
+    return old(build)
+
+
+def words_of_others(lines):
+    """The values of one splitting with the rows of another, which has fewer."""
+    longer = raw.StringSplitV2(input=tf.strings.join([lines, " q"]), sep=" ")
+    return ragged(lines, values=longer.values, shape=(-1, 3))
 
 
 WRONG = [
-    twin("Tile by the number of examples", lambda x: tf.reduce_sum(
-        tf.tile(x[:, None], [1, batch_of(x), 1]), 1), floats(3)),
-    twin("BroadcastTo the number of examples", lambda x: tf.reduce_sum(
-        tf.broadcast_to(x[:, None], [batch_of(x), batch_of(x), 3]), 1), floats(3)),
-    twin("Slice of as many columns as examples", lambda x: tf.reduce_sum(
-        tf.slice(x, [0, 0], [-1, batch_of(x)]), 1), floats(POOL)),
-    twin("row of stacked shapes", lambda x, y: x * tf.cast(tf.reduce_sum(
-        tf.stack([tf.shape(x), tf.shape(y)])[1]), tf.float32), floats(3), floats(3)),
-    twin("whole shape by an ellipsis", lambda x: x * tf.cast(tf.reduce_sum(
-        tf.shape(x)[...]), tf.float32), floats(3)),
-    twin("width times a fraction", lambda x: tf.reshape(x, [-1, tf.cast(tf.cast(
-        tf.shape(x[:, :5])[1], tf.float32) * 2.5, tf.int32)]), floats(10)),
-    twin("Gather in front of the batch by indices of unknown rank", lambda x: tf.gather(
-        tf.transpose(x), unknown_rank([0, 1, 2, 0, 1, 2]), axis=0), floats(3)),
-    twin("ResourceGather with batch_dims", lambda x: raw.ResourceGather(
-        resource=variable(POOL, 5, 2).handle, indices=x, dtype=tf.float32, batch_dims=1),
-         ints(3)),
-    twin("Einsum with one row per value", lambda x, ids: tf.reduce_sum(tf.einsum(
-        "bi,vi->bv", x, tf.gather(shared(6, 3), sparse(ids).values)), 1), floats(3), maybe_ids),
-    twin("map_fn gathered backwards", arrays(read, back=backwards), floats(3)),
-    twin("map_fn scattered backwards", arrays(read, order=backwards), floats(3)),
+    twin("loop that starts at 1", partly(start=1), floats(3)),
+    twin("loop that counts by 2", partly(turn=2), floats(3)),
+    twin("loop that ends early", partly(limit=lambda count: count - 1), floats(3)),
+    twin("loop of at most 3 turns", partly(limit=lambda count: tf.minimum(count, 3)), floats(3)),
+    twin("RaggedTensorToTensor of 2 rows", lambda lines: ragged(lines, shape=(2, 3)),
+         lines_of_words),
 ]
+# The values of one splitting with the rows of another: states do not say which sparse tensor they
+# belong to. No model is known that does this; the states would have to carry an origin.
+LIMITS = [twin("RaggedTensorToTensor of other values", words_of_others, lines_of_words)]
 
 
-WRONG_TODAY = pytest.mark.xfail(strict=True, raises=AssertionError, reason="claims what is not so")
-
-
-@WRONG_TODAY
 @named(WRONG)
-def test_a_wrong_claim(one):
+def test_a_wrong_claim_is_made_no_more(one):
     built = Built(one)
     if not mixes(built):
         pytest.fail("the twin does not mix examples: it proves nothing")
     assert not isinstance(built.state, Rows) and not is_shared(built.state)
 
 
-MISSED = [
-    case("map_fn with weights from outside", old(mapped_with_weights), floats(3)),
-    case("statistics of FusedBatchNorm", lambda x: x * raw.FusedBatchNormV3(
-        x=x, scale=shared(3, seed=1), offset=shared(3, seed=2), mean=shared(3, seed=3),
-        variance=shared(3, seed=4, low=0.5), is_training=False).batch_mean, picture),
-]
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a known limit of the states")
+@named(LIMITS)
+def test_a_known_limit(one):
+    test_a_wrong_claim_is_made_no_more(one)
 
 
-@WRONG_TODAY
-@named(MISSED)
-def test_a_missed_proof(one):
-    built = Built(one)
-    assert built.state == one.state
-    assert not disagreements(built)
-
-
-@WRONG_TODAY
 def test_rules_name_registered_ops():
     assert not [op_type for op_type in all_rules() if not is_known(op_type)]
 

@@ -211,7 +211,6 @@ def test_a_number_for_the_whole_batch():
     assert "loss float32 []" in refusal(given)
 
 
-@pytest.mark.xfail(strict=True, reason="the advice for a scalar is the scalar itself")
 def test_no_advice_is_given_where_none_can_work():
     given = model(loss=tf.reduce_sum)
     for flag in advised(refusal(given)):

@@ -1,6 +1,7 @@
 """The attribution function as FunctionDefs with names that depend on nothing but the model."""
 
 import dataclasses
+import hashlib
 
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
@@ -22,7 +23,7 @@ class Traced:
     """The attribution function.
 
     Attributes:
-      functions: FunctionDefs; the first is MAIN.
+      functions: FunctionDefs; the first is the one to call. All names start with MAIN.
       arguments: names of the model's top-level tensors that it takes, in order.
       keys: output keys, in the order of its results.
       specs: {key: (dtype enum, TensorShapeProto)}.
@@ -34,6 +35,10 @@ class Traced:
     keys: tuple
     specs: dict
     stateful: bool
+
+    @property
+    def name(self):
+        return self.functions[0].signature.name
 
 
 def trace(recipe, build=attach.outputs):
@@ -92,12 +97,19 @@ def _collected(graph_def, main):
         order.append(name)
         for node in library[name].node_def:
             queue.extend(n for n in sorted(function_names(node)) if n in library)
-    names = {name: MAIN if index == 0 else f"{MAIN}_{index}" for index, name in enumerate(order)}
+    names = {name: f"{MAIN}_{index}" for index, name in enumerate(order)}
     found = graph_pb2.GraphDef()
     found.library.function.extend(library[name] for name in order)
     for function in found.library.function:
         _without_process_attributes(function)
+        for index, argument in enumerate(function.signature.input_arg):
+            if "__redundant_placeholder" in argument.name:  # numbered per process, and unused
+                argument.name = f"unused_{index}"
     rename_functions(found, names)
+    # Functions of several instrumented models can stand in one graph: their names must differ.
+    digest = hashlib.sha256(found.SerializeToString(deterministic=True)).hexdigest()[:12]
+    rename_functions(found, {name: name.replace(MAIN, f"{MAIN}_{digest}", 1)
+                             for name in names.values()})
     return list(found.library.function)
 
 

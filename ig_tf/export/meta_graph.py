@@ -5,7 +5,6 @@ import json
 from tensorflow.core.protobuf import meta_graph_pb2, saved_object_graph_pb2, struct_pb2
 
 from ig_tf.errors import GraphError
-from ig_tf.export.functions import MAIN
 from ig_tf.model.model import ATTRIBUTIONS, COLLECTION, SCOPE
 
 PREDICT = "tensorflow/serving/predict"
@@ -62,7 +61,7 @@ def _add_call(graph_def, work, traced):
         inputs.append(_short(name))
     op = "StatefulPartitionedCall" if traced.stateful else "PartitionedCall"
     call = graph_def.node.add(name=CALL, op=op, input=inputs)
-    call.attr["f"].func.name = MAIN
+    call.attr["f"].func.name = traced.name
     call.attr["Tin"].list.type.extend(
         work.tensor(name).dtype.base_dtype.as_datatype_enum for name in traced.arguments)
     call.attr["Tout"].list.type.extend(traced.specs[key][0] for key in traced.keys)
@@ -98,10 +97,10 @@ def _add_object(meta_graph, model, traced):
     node = saved_object_graph_pb2.SavedObject()
     node.CopyFrom(original)
     if node.WhichOneof("kind") == "bare_concrete_function":
-        node.bare_concrete_function.concrete_function_name = MAIN
+        node.bare_concrete_function.concrete_function_name = traced.name
     else:
-        node.function.concrete_functions[:] = [MAIN]
-    concrete = objects.concrete_functions[MAIN]
+        node.function.concrete_functions[:] = [traced.name]
+    concrete = objects.concrete_functions[traced.name]
     concrete.canonicalized_input_signature.CopyFrom(
         objects.concrete_functions[function].canonicalized_input_signature)
     concrete.output_signature.CopyFrom(_structure(traced))

@@ -63,6 +63,11 @@ def write(source, output, proto, metadata, place=copy_file, overwrite=False):
 def _refuse(source, output, overwrite):
     if os.path.realpath(output) == os.path.realpath(source):
         raise OutputError(f"the output {output!r} is the model itself; choose another directory.")
+    if os.path.realpath(output).startswith(os.path.realpath(source) + os.sep):
+        raise OutputError(f"the output {output!r} lies inside the model, which would change it; "
+                          "choose another directory.")
+    if os.path.realpath(source).startswith(os.path.realpath(output) + os.sep):
+        raise OutputError(f"the model lies inside the output {output!r}; choose another directory.")
     if os.path.lexists(output) and not overwrite:
         raise OutputError(f"{output!r} exists; nothing was written. --overwrite replaces it.")
     if os.path.lexists(output) and not os.path.isdir(output):
@@ -94,13 +99,13 @@ def _into_place(aside, output):
     if not os.path.isdir(output):
         os.rename(aside, output)
         return
-    old = tempfile.mkdtemp(prefix=f".{os.path.basename(output)}.old.",
-                           dir=os.path.dirname(output))
-    os.rename(output, os.path.join(old, "model"))
+    folder = tempfile.mkdtemp(prefix=f".{os.path.basename(output)}.old.",
+                              dir=os.path.dirname(output))
+    old = os.path.join(folder, "model")
     try:
+        os.rename(output, old)
         os.rename(aside, output)
-    except OSError:
-        os.rename(os.path.join(old, "model"), output)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    finally:  # whatever interrupted it: an old directory without a successor goes back
+        if os.path.isdir(old) and not os.path.isdir(output):
+            os.rename(old, output)
+        shutil.rmtree(folder, ignore_errors=True)

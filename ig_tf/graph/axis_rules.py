@@ -123,7 +123,8 @@ def slice_(op, inputs):
     if not isinstance(inputs[0], Rows) or begin is None or size is None:
         return None
     axis = inputs[0].axis
-    whole = begin[axis] == 0 and size[axis] in (-1, BATCH)
+    whole = (begin[axis] == 0 and size[axis] in (-1, BATCH)
+             and not _elsewhere(begin, None) and not _elsewhere(size, axis))
     return inputs[0] if whole and (size[axis] == -1 or inputs[0].unit) else None
 
 
@@ -177,7 +178,7 @@ def tile(op, inputs):
     if entries is None or not isinstance(inputs[0], (Rows, Index)):
         return None
     axis = inputs[0].axis if isinstance(inputs[0], Rows) else 0
-    return inputs[0] if entries[axis] == 1 else None
+    return inputs[0] if entries[axis] == 1 and not _elsewhere(entries, axis) else None
 
 
 def fill(op, inputs):
@@ -200,7 +201,13 @@ def broadcast_to(op, inputs):
         return made if made and broadcasts_over(op.inputs[0], place) else None
     if not isinstance(inputs[0], Rows) or op.inputs[0].shape.rank is None:
         return None
-    return Rows(inputs[0].axis + len(entries) - op.inputs[0].shape.rank, inputs[0].unit)
+    axis = inputs[0].axis + len(entries) - op.inputs[0].shape.rank
+    return None if _elsewhere(entries, axis) else Rows(axis, inputs[0].unit)
+
+
+def _elsewhere(entries, axis):
+    """Whether the number of examples is the extent of an axis that does not hold them."""
+    return any(entry in (BATCH, FOLDED) for place, entry in enumerate(entries) if place != axis)
 
 
 def _rows_of_entries(entries):
@@ -218,13 +225,13 @@ def gather(op, inputs):
     if axis is None:
         return None
     axis = int(axis)
-    if is_shared(params) and axis == 0:
+    if is_shared(params) and axis == 0 and not batch_dims:
         return indices if isinstance(indices, (Rows, Values)) else None
     if isinstance(params, Rows) and is_shared(indices):
-        rank = op.inputs[0].shape.rank
-        if rank is None or batch_dims or axis % rank == params.axis:
+        rank, width = op.inputs[0].shape.rank, op.inputs[1].shape.rank
+        if rank is None or width is None or batch_dims or axis % rank == params.axis:
             return None
-        shift = (op.inputs[1].shape.rank or 0) - 1 if axis % rank < params.axis else 0
+        shift = width - 1 if axis % rank < params.axis else 0
         return Rows(params.axis + shift, params.unit)
     both = isinstance(params, Rows) and params == indices
     return params if both and params.axis < batch_dims else None

@@ -56,9 +56,13 @@ def inline(graph_def, fetches):
       GraphError: a dangling input or function, recursion, or an unknown op in a body.
     """
     worker = _Inliner(graph_def)
-    for fetch in fetches:
-        worker.tensor(fetch)
-    worker.run()
+    try:
+        for fetch in fetches:
+            worker.tensor(fetch)
+        worker.run()
+    except RecursionError:
+        raise GraphError("calls of functions feed each other in a cycle, or in a chain that is "
+                         "too long to follow.") from None
     return worker.result()
 
 
@@ -73,6 +77,7 @@ class _Inliner:
         self.originals = set()
         self.tensors = {}  # call output -> replacement tensor
         self.calls = {}  # call node name -> name of its "done" node
+        self.effects = {}  # call node name -> control edges from what it does besides computing
         self.frames = {}
         self.queue = []
 
@@ -152,14 +157,14 @@ class _Inliner:
                              f"{' -> '.join(stack[-4:] + (callee,))}.")
         body = _Body(self, function, prefix, data, dict(call.attr), stack + (callee,))
         body.write(control)
-        effects = body.side_effects()
+        effects = self.effects[key] = body.side_effects()
         for index, argument in enumerate(function.signature.output_arg):
             tensor = body.tensor(function.ret[argument.name])
             if effects:
                 tensor = self._after(f"{prefix}/output_{index}", tensor, effects,
                                      body.argument_type(argument))
             self.tensors[f"{key}:{index}"] = tensor
-        done = node_def_pb2.NodeDef(name=f"{prefix}/done", op="NoOp", input=effects)
+        done = node_def_pb2.NodeDef(name=f"{prefix}/done", op="NoOp", input=body.finished())
         self.done[done.name] = done
         self.calls[key] = done.name
 
@@ -202,10 +207,12 @@ class _Body:
         for node in order:
             node = self._instantiated(node)
             inputs = [self._input(value) for value in node.input]
-            if control and not inputs and node.op != "Const":
-                inputs = list(control)
+            called = self.worker._callee(node) is not None
+            if control and node.op != "Const" and (
+                    not inputs or called or registry.is_stateful(node.op)):
+                inputs = list(dict.fromkeys([*inputs, *control]))
             name = f"{self.prefix}/{node.name}"
-            if self.worker._callee(node) is not None:
+            if called:
                 data = [i for i in inputs if not i.startswith("^")]
                 after = [i for i in inputs if i.startswith("^")]
                 self.worker._expand(node, name, name, data, after, self.stack)
@@ -250,11 +257,16 @@ class _Body:
             if node is None:
                 continue
             if self.worker._callee(node) is not None:
-                done = self.worker.done[self.worker.calls[f"{self.prefix}/{name}"]]
-                found.extend(done.input)
+                found.extend(self.worker.effects[f"{self.prefix}/{name}"])
             elif node.op not in READERS and registry.is_stateful(node.op):
                 found.append(f"^{self.prefix}/{name}")
         return sorted(set(found))
+
+    def finished(self):
+        """Control edges that wait for all that the function must run, its reads too."""
+        names = sorted(name for name in set(self.function.control_ret.values())
+                       if name in self.nodes)
+        return [self._input("^" + name) for name in names]
 
     def argument_type(self, argument):
         return argument.type or self.attributes[argument.type_attr].type

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import tensorflow as tf
+
 # From the tensor array's own side: which input of each op is the array, the index, the value.
 READS = {"TensorArrayReadV3": 1}
 WRITES = {"TensorArrayWriteV3": (1, 2)}
@@ -23,6 +25,7 @@ class MapLoop:
     mapped: tuple
     invariants: tuple
     element: object  # the tensor inside that is written
+    lengths: tuple  # how many elements each array has, or is filled from or read into
 
 
 def frame_of(exit_op):
@@ -51,8 +54,10 @@ def map_loop_body(gather):
         return None
     loop = frame_of(flow)
     write = _written(flow)
-    if write is None or not _is_range(gather.inputs[1]):
+    length, turns = _range_limit(gather.inputs[1]), _turns(flow)
+    if write is None or length is None or not turns:
         return None
+    lengths = [length, *turns]
     counter = _counter(write.inputs[1])
     if counter is None:
         return None
@@ -65,10 +70,11 @@ def map_loop_body(gather):
         seen.add(tensor.name)
         op = tensor.op
         if op.type in READS:
-            source = _scattered(op.inputs[2])
+            source, length = _scattered(op.inputs[2])
             if _counter(op.inputs[1]) is not counter or source is None:
                 return None
             mapped.append(source)
+            lengths.append(length)
         elif op.type == "Enter":
             if not op.get_attr("is_constant"):
                 return None
@@ -77,7 +83,8 @@ def map_loop_body(gather):
             return None
         else:
             queue.extend(op.inputs)
-    return MapLoop(tuple(mapped), tuple(invariants), write.inputs[2]) if mapped else None
+    return MapLoop(tuple(mapped), tuple(invariants), write.inputs[2],
+                   tuple(lengths)) if mapped else None
 
 
 def _written(exit_op):
@@ -92,28 +99,59 @@ def _written(exit_op):
 def _counter(tensor):
     """The Merge op of the loop variable that this index is, where it counts 0, 1, 2, ..."""
     tensor = _through_identity(tensor)
-    if tensor.op.type != "Switch":
-        return None
-    merge = tensor.op.inputs[0].op
+    merge = tensor.op.inputs[0].op if tensor.op.type == "Switch" else tensor.op
     if merge.type != "Merge" or merge.inputs[1].op.type != "NextIteration":
         return None
-    return merge if _through_identity(
-        merge.inputs[1].op.inputs[0]).op.type in ("Add", "AddV2") else None
+    start = merge.inputs[0].op
+    if start.type != "Enter" or tf.get_static_value(start.inputs[0]) != 0:
+        return None
+    add = _through_identity(merge.inputs[1].op.inputs[0]).op
+    if add.type not in ("Add", "AddV2"):
+        return None
+    steps = [tf.get_static_value(operand) for operand in add.inputs]
+    return merge if 1 in [step for step in steps if step is not None] else None
+
+
+def _turns(exit_op):
+    """The n of every `counter < n` that keeps the loop going, or None if it is anything else."""
+    condition = exit_op.inputs[0].op.inputs[1].op  # Exit <- Switch <- LoopCond
+    if condition.type != "LoopCond":
+        return None
+    found, queue = [], [condition.inputs[0]]
+    while queue:
+        op = _through_identity(queue.pop()).op
+        if op.type == "LogicalAnd":
+            queue.extend(op.inputs)
+        elif op.type == "Less" and _counter(op.inputs[0]) is not None:
+            limit = op.inputs[1]
+            found.append(limit.op.inputs[0] if limit.op.type == "Enter" else limit)
+        else:
+            return None
+    return found
 
 
 def _scattered(flow):
-    """The tensor outside whose rows a tensor array was filled with."""
+    """The tensor outside whose rows a tensor array was filled with, and their number."""
     flow = _through_identity(flow)
     if flow.op.type == "Enter":
         flow = _through_identity(flow.op.inputs[0])
-    if flow.op.type in SCATTERS and _is_range(flow.op.inputs[1]):
-        return flow.op.inputs[2]
-    return None
+    if flow.op.type in SCATTERS:
+        length = _range_limit(flow.op.inputs[1])
+        if length is not None:
+            return flow.op.inputs[2], length
+    return None, None
 
 
-def _is_range(tensor):
-    """0, 1, 2, ...: all elements of the array, in order."""
-    return tensor.op.type == "Range"
+def _range_limit(tensor):
+    """n of 0, 1, 2, ..., n - 1, or None; the size of a tensor array is the n it was made with."""
+    if tensor.op.type != "Range":
+        return None
+    start, limit, step = tensor.op.inputs
+    if tf.get_static_value(start) != 0 or tf.get_static_value(step) != 1:
+        return None
+    if limit.op.type == "TensorArraySizeV3":
+        limit = limit.op.inputs[0].op.inputs[0]  # <- TensorArrayV3 <- size
+    return limit
 
 
 def _through_identity(tensor):

@@ -100,7 +100,8 @@ def batch_to_space(op, inputs):
 
 def batch_norm(op, inputs):
     """In training mode the statistics come from the batch: never row-wise."""
-    return None if op.get_attr("is_training") else batch_first(op, inputs)
+    data = None if op.get_attr("is_training") else batch_first(op, inputs)
+    return data and [data] + [SHARED] * (len(op.outputs) - 1)
 
 
 def matmul(op, inputs):
@@ -138,6 +139,8 @@ def einsum(op, inputs):
     sides = equation.split("->")
     operands = sides[0].split(",")
     if len(sides) != 2 or "..." in equation:
+        return None
+    if not all(isinstance(state, Rows) or is_shared(state) for state in inputs):
         return None
     letters, unit = set(), True
     for labels, state in zip(operands, inputs):
@@ -198,17 +201,19 @@ def cross_entropy(op, inputs):
 
 
 def bias_add(op, inputs):
+    """The bias lies along the last axis, or along axis 1 (NCHW)."""
+    rank = op.inputs[0].shape.rank
     if isinstance(inputs[0], SpaceBlocks):
         return batch_first(op, inputs)
-    rank = op.inputs[0].shape.rank
     if rank is None or not isinstance(inputs[0], Rows) or not is_shared(inputs[1]):
         return None
-    return inputs[0] if inputs[0].axis < rank - 1 or rank > 2 and inputs[0].axis == 0 else None
+    first = "data_format" in op.node_def.attr and op.get_attr("data_format") == b"NCHW"
+    return inputs[0] if inputs[0].axis != (1 if first else rank - 1) else None
 
 
 def search_sorted(op, inputs):
     """LowerBound and UpperBound of per-example values in shared boundaries."""
-    return inputs[1] if is_shared(inputs[0]) and isinstance(inputs[1], Rows) else None
+    return inputs[1] if is_shared(inputs[0]) and inputs[1] == Rows(1) else None
 
 
 def add_n(op, inputs):
@@ -233,7 +238,7 @@ Reciprocal Inv Cast Bitcast StopGradient PreventGradient IsNan IsInf IsFinite Fl
 LogicalNot ZerosLike OnesLike CheckNumerics Lgamma Digamma StringToHashBucketFast
 StringToHashBucket StringToHashBucketStrong StringToNumber AsString StringLower StringUpper
 StringStrip RegexReplace StaticRegexReplace Bucketize DecodeBase64 Invert EnsureShape Snapshot
-FakeQuantWithMinMaxArgs Ndtri ErfInv BesselI0e BesselI1e RegexFullMatch StaticRegexFullMatch
+FakeQuantWithMinMaxArgs Ndtri Erfinv BesselI0e BesselI1e RegexFullMatch StaticRegexFullMatch
 StringLength DeepCopy""".split()
 _BINARY = """Add AddV2 Sub Mul Div RealDiv DivNoNan FloorDiv FloorMod Mod TruncateDiv TruncateMod
 Maximum Minimum Pow SquaredDifference MulNoNan Xdivy Xlogy Xlog1py Atan2 Less LessEqual Greater

@@ -7,7 +7,7 @@ The rules are the tables in row_rules.py, size_rules.py and sparse_rules.py.
 
 from ig_tf.graph import list_rules, row_rules, size_rules, sparse_rules
 from ig_tf.graph.loops import map_loop_body
-from ig_tf.graph.states import SHARED, Mixed, Rows, is_shared, join
+from ig_tf.graph.states import BATCH, SHARED, Mixed, Rows, Size, is_shared, join
 from ig_tf.graph.walk import ancestors_in_order
 
 MAX_TURNS = 8  # of the fixed point over a loop body; states only ever get less precise
@@ -45,7 +45,7 @@ def _states_of(op, states, body_of):
     if op.type in WHILE:
         return _while(op, inputs, body_of)
     if op.type == "TensorArrayGatherV3":
-        return [_map_loop(op, inputs, states)]
+        return [_map_loop(op, states, body_of)]
     if op.type in size_rules.RULES:
         state = size_rules.RULES[op.type](op, inputs)
         if state is not None:
@@ -93,13 +93,16 @@ def _if_shared_turns(op, current, body_of):
         op.outputs)
 
 
-def _map_loop(op, inputs, states):
+def _map_loop(op, states, body_of):
     """tf.map_fn of TensorFlow 1 over the batch: element i is computed from example i alone."""
     loop = map_loop_body(op)
+    unproved = Mixed(f"a loop of TensorFlow 1 that ends in {op.name}")
     if loop is None:
-        return Mixed(f"a loop of TensorFlow 1 that ends in {op.name}")
-    sources = [states.get(tensor.name) for tensor in loop.mapped]
-    if all(state == Rows(0) for state in sources) and all(
-            is_shared(states.get(tensor.name)) for tensor in loop.invariants):
+        return unproved
+    outside = [*loop.mapped, *loop.invariants, *loop.lengths]
+    known = analyse(op.graph, states, outside, body_of)  # the order of loops is not that of reading
+    if (all(known[tensor.name] == Rows(0) for tensor in loop.mapped)
+            and all(is_shared(known[tensor.name]) for tensor in loop.invariants)
+            and all(known[tensor.name] == Size((BATCH,)) for tensor in loop.lengths)):
         return Rows(0)
-    return Mixed(f"a loop of TensorFlow 1 that ends in {op.name}")
+    return unproved

@@ -16,7 +16,7 @@ def entries_of(tensor, state):
     if isinstance(state, Size):
         return state.entries
     value = tf.get_static_value(tensor, partial=True)
-    if value is not None:
+    if value is not None and (is_shared(state) or not np.any(np.equal(value, None))):
         return tuple(None if entry is None else int(entry) for entry in np.ravel(value))
     if is_shared(state) and tensor.shape.rank == 1 and tensor.shape[0] is not None:
         return (None,) * tensor.shape[0]

@@ -7,8 +7,8 @@ row rules should answer.
 import numpy as np
 
 from ig_tf.graph.shape_values import entries_of, static
-from ig_tf.graph.states import (BATCH, FOLDED, SHARED, CountOfValues, Index, Mixed, Rows, Shared,
-                                Size, SparseShape, Values, is_shared)
+from ig_tf.graph.states import (BATCH, FOLDED, SHARED, CountOfValues, Index, ListOf, Mixed, Rows,
+                                Shared, Size, SparseShape, Values, is_shared)
 
 
 def shape(op, inputs):
@@ -48,7 +48,9 @@ def strided_slice(op, inputs):
     if not isinstance(inputs[0], Size):
         return _of_sparse_shape(op, inputs)
     spec = [static(tensor) for tensor in op.inputs[1:]]
-    if any(part is None or len(part) != 1 for part in spec) or op.get_attr("new_axis_mask"):
+    if any(part is None or len(part) != 1 for part in spec):
+        return None
+    if op.get_attr("new_axis_mask") or op.get_attr("ellipsis_mask"):
         return None
     begin = None if op.get_attr("begin_mask") & 1 else int(spec[0][0])
     end = None if op.get_attr("end_mask") & 1 else int(spec[1][0])
@@ -92,12 +94,14 @@ def _entries(state):
     return None
 
 
-def joined(axis_first):
+def joined(scalars):
     """Pack, and ConcatV2 of vectors."""
     def rule(op, inputs):
         tensors, states = list(op.inputs), list(inputs)
-        if axis_first is False:
+        if not scalars:
             tensors, states = tensors[:-1], states[:-1]
+        elif any(tensor.shape.rank != 0 for tensor in tensors):
+            return None  # vectors on top of each other are no vector
         if not any(isinstance(s, (Size, SparseShape)) for s in states):
             return None
         entries = []
@@ -172,13 +176,14 @@ def _scalar(tensor, state):
     if not is_shared(state):
         return None
     value = static(tensor)
-    if value is None:
+    if value is None or not tensor.dtype.is_integer:
         return (None,) if tensor.shape.rank == 0 else None
     return (int(np.ravel(value)[0]),) if np.size(value) == 1 else None
 
 
 def list_length(op, inputs):
-    return SHARED if is_shared(inputs[0]) else None
+    """Rules make lists of a shared length only."""
+    return SHARED if is_shared(inputs[0]) or isinstance(inputs[0], ListOf) else None
 
 
 RULES = {
@@ -198,5 +203,6 @@ RULES = {
     "Mul": multiply,
     **dict.fromkeys(("Add", "AddV2", "Sub", "FloorDiv", "Minimum"), arithmetic),
     "Maximum": maximum,
+    "TensorListLength": list_length,
     "Range": range_,
 }

@@ -37,12 +37,13 @@ def string_split(op, inputs):
 
 
 def ragged_to_tensor(op, inputs):
-    """Values by example, padded: [batch, longest]."""
+    """Values by example, padded: [batch, longest]; a shape that is asked for may cut examples off."""
     kinds = op.get_attr("row_partition_types")
     if kinds[:2] != [b"FIRST_DIM_SIZE", b"VALUE_ROWIDS"] or len(kinds) != 2:
         return None
     shape, values, default, examples, rows = inputs
-    fits = (is_shared(shape) and is_shared(default) and _per_value(values)
+    entries = entries_of(op.inputs[0], shape) or (None,)
+    fits = (is_shared(shape) and entries[0] == -1 and is_shared(default) and _per_value(values)
             and examples == Size((BATCH,)) and isinstance(rows, Segments))
     return Rows(0) if fits else None
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
-from ig_tf.graph import registry
+from ig_tf.graph import conds, registry
 from ig_tf.graph.inline import function_names, inline
 from ig_tf.graph.loops import map_loop_body
 from ig_tf.model.model import SCOPE
@@ -101,6 +101,7 @@ def build(model):
                              "signatures with such inputs are not handled yet.")
     flat = inline(model.graph_def, [*inputs.values(), *outputs.values()])
     _rename_functions(flat.graph_def, _IMPORT.format(next(_IMPORTS)))
+    conds.resolve(flat.graph_def, {name.partition(":")[0] for name in inputs.values()})
     graph_def, changed = _differentiable(flat.graph_def)
     producer_ops = model.meta_graph.meta_info_def.stripped_op_list
     graph = import_graph(graph_def, producer_ops)
@@ -109,7 +110,11 @@ def build(model):
 
     def find(name):
         full = name if ":" in name else name + ":0"
-        return graph.get_tensor_by_name(flat.tensors.get(full, full))
+        try:
+            return graph.get_tensor_by_name(flat.tensors.get(full, full))
+        except (KeyError, ValueError):
+            raise GraphError(f"the signature names tensor {name!r}, which the graph does not "
+                             "have.") from None
 
     return Work(graph_def, graph, {k: find(v) for k, v in inputs.items()},
                 {k: find(v) for k, v in outputs.items()}, flat.originals, changed)

@@ -150,6 +150,8 @@ def outputs(recipe, given):
     number = tf.TensorSpec([], goal.dtype)
     measure = _Measure(lambda path: _integrated(recipe, path), wide + [number])
     *attributions, start, prediction, index = _measured(recipe, values, measure)
+    with tf.control_dependencies([values[recipe.target.tensor]]):  # what the model does besides
+        prediction = tf.identity(prediction)
     return _keys(recipe, values, attributions, prediction, start, index)
 
 
@@ -285,13 +287,15 @@ def _keys(recipe, values, attributions, prediction, start, index):
             result.update(_token_keys(point, values[point.tokens]))
         result[f"attributions/{point.name}"] = attribution
         axes = tf.range(1, tf.rank(attribution))
-        totals.setdefault(feature_name(point), []).append(tf.reduce_sum(attribution, axes))
-    for name, parts in totals.items():
-        wide = tf.float64 if any(p.dtype == tf.float64 for p in parts) else tf.float32
-        result[f"features/{name}"] = tf.add_n([tf.cast(part, wide) for part in parts])
+        total = tf.reduce_sum(tf.cast(attribution, tf.float64), axes)  # parts may cancel
+        parts, wide = totals.get(feature_name(point), (0, tf.float32))
+        totals[feature_name(point)] = (parts + total,
+                                       tf.float64 if attribution.dtype == tf.float64 else wide)
+    for name, (total, wide) in totals.items():
+        result[f"features/{name}"] = tf.cast(total, wide)
     wide = integrate.accumulator(prediction.dtype)
     end, begin = tf.cast(prediction, wide), tf.cast(start, wide)
-    total = tf.add_n([tf.cast(result[f"features/{name}"], tf.float64) for name in totals])
+    total = tf.add_n([part for part, _ in totals.values()])
     difference = tf.cast(end, tf.float64) - tf.cast(begin, tf.float64)
     error = tf.abs(total - difference)
     floor = RELATIVE_FLOOR * tf.cast(tf.maximum(tf.abs(end), tf.abs(begin)), tf.float64)

@@ -150,11 +150,10 @@ def _default(work):
         if not floating:
             raise TargetError(f"no output has a derivative; the signature has: {_listed(work)}. "
                               "Choose another signature with --signature.")
-        first = floating[0]
         raise TargetError(
             f"no output is one number or one score per class for each example: {_listed(work)}. "
-            + _suggestion(first, (work.outputs[first].shape.as_list() or [None])[1:]
-                          if work.outputs[first].shape.rank else []))
+            + next((_suggestion(name, work.outputs[name].shape.as_list()[1:]) for name in floating
+                    if work.outputs[name].shape.rank), "Name a tensor inside the model."))
     ranked = sorted(suitable, key=lambda name: _rank(name, work.outputs[name]))
     output = ranked[0]
     tensor = work.outputs[output]

@@ -14,8 +14,6 @@ def strip(meta_graph):
     _keep(meta_graph.graph_def.node, lambda node: not node.name.startswith(SCOPE))
     _keep(meta_graph.graph_def.library.function,
           lambda function: not function.signature.name.startswith(FUNCTION_PREFIX))
-    if not meta_graph.graph_def.library.ByteSize():
-        meta_graph.graph_def.ClearField("library")
     del meta_graph.signature_def[ATTRIBUTIONS]
     del meta_graph.collection_def[COLLECTION]
     if meta_graph.HasField("object_graph_def"):

@@ -15,7 +15,7 @@ from ig_tf.graph.work import is_shaped
 
 # Their gradient exists and is zero almost everywhere: nothing behind them gets attribution.
 ZERO_GRADIENT = frozenset({"Round", "Rint", "Floor", "Ceil", "Sign", "FloorDiv", "FloorMod",
-                           "TruncateDiv", "FakeQuantWithMinMaxVars", "Mod"})
+                           "TruncateDiv", "Mod"})
 LOOKUPS = frozenset({"Gather", "GatherV2", "ResourceGather", "GatherNd", "ResourceGatherNd"})
 # Their rows are bags of values; which rows of the data belong to an example, only the ids know.
 POOLING = ("SparseSegment", "Segment", "UnsortedSegment")
@@ -72,7 +72,7 @@ def continued(tensor, features, states):
     if op.type in ZERO_GRADIENT or tensor.name in features.roots:
         return None
     if op.type == "TensorArrayGatherV3":
-        return _through_loop(op)
+        return _through_loop(op, features)
     operands = [t for t in op.inputs if carries_gradient(t) and features.depends(t)]
     if not operands or not registry.has_gradient(op):
         return None
@@ -80,6 +80,8 @@ def continued(tensor, features, states):
         return None  # behind it rows are values or distinct ids, no longer examples
     if any(isinstance(states.get(t.name), (Values, Distinct)) for t in operands):
         return None
+    if op.type == "Reshape" and _stitched(operands[0]):
+        return None  # a partitioned table's rows, put together again
     return operands
 
 
@@ -93,6 +95,13 @@ def _pools_a_lookup(op, features):
         if source.type in ("Identity", "Cast", "Mul", "Reshape", "EnsureShape", "RealDiv"):
             queue.extend(t for t in source.inputs if t.dtype.is_floating)
     return not features.depends(op.inputs[0])
+
+
+def _stitched(tensor):
+    """Whether these are rows looked up in the parts of a partitioned table."""
+    while tensor.op.type == "Identity":
+        tensor = tensor.op.inputs[0]
+    return tensor.op.type in ("DynamicStitch", "ParallelDynamicStitch")
 
 
 def carries_gradient(tensor):
@@ -109,14 +118,14 @@ def carries_gradient(tensor):
     return "element_dtype" in op.node_def.attr and op.get_attr("element_dtype").is_floating
 
 
-def _through_loop(gather):
+def _through_loop(gather, features):
     """A loop of TensorFlow 1 is one step of the walk; no derivative goes through it yet."""
     flow = gather.inputs[2]
     if flow.op.type != "Exit":
         return None
     for tensor in frame_of(flow.op).entering:
         source = tensor.op.inputs[2] if tensor.op.type in SCATTERS else tensor
-        if source.dtype.is_floating and tensor.op.type != "TensorArrayV3":
+        if source.dtype.is_floating and features.depends(source):
             raise GraphError(
                 f"a while loop of TensorFlow 1 stands between {source.name!r} and the target (it "
                 f"ends in {gather.name!r}); its derivative cannot be taken yet. Choose points "

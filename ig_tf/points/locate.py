@@ -3,10 +3,12 @@
 import dataclasses
 
 from ig_tf.errors import PointError
-from ig_tf.graph.walk import ancestors_in_order, path_between
+from ig_tf.graph import registry
+from ig_tf.graph.walk import SHAPE_OPS, ancestors_in_order, path_between
 from ig_tf.graph.work import is_shaped, source_name
 from ig_tf.points.features import Features
-from ig_tf.points.frontier import Stop, classify, continued, frontier
+from ig_tf.points.frontier import (ZERO_GRADIENT, Stop, carries_gradient, classify, continued,
+                                   frontier)
 from ig_tf.points.point import KINDS, Cut, Point, unique_names
 
 AUTO = "auto"
@@ -102,8 +104,10 @@ def _table(tensor):
                 source = source.op.inputs[0]
             if source.op.type in _TABLES:
                 return source.op.name
+        elif op.type in ("DynamicStitch", "ParallelDynamicStitch"):
+            queue.append(op.inputs[-1])
         elif op.type.startswith(("SparseSegment", "Segment", "UnsortedSegment")) or op.type in (
-                "Identity", "Mul"):
+                "Identity", "Mul", "Reshape"):
             queue.append(op.inputs[0])
     return None
 
@@ -137,6 +141,9 @@ def _named(work, target, features, auto, names):
         word = name if name in work.inputs else tensor.op.name.rpartition("/")[2]
         chosen.append(_point(unique_names([word])[0], Stop(tensor, kind),
                              features.of(tensor), _table(tensor)))
+    if not chosen:
+        raise PointError("no point was named; --points=auto finds them.")
+    chosen = list({point.tensor: point for point in chosen[::-1]}.values())[::-1]
     unique = unique_names([point.name for point in chosen])
     chosen = [dataclasses.replace(point, name=name) for point, name in zip(chosen, unique)]
     _refuse_nested(work, chosen, features)
@@ -178,13 +185,17 @@ def _differentiable(work, target, tensor, features):
         raise PointError(
             f"the target {target.name!r} does not depend on point {tensor.name!r}: no data path "
             f"from it; it leads to {', '.join(op.name for op in tensor.consumers()) or 'nothing'}.")
-    operations = {op.name: op for op in work.graph.get_operations()}
-    cutting = next((name for name in trail[::-1] if not any(
-        output.name in reach for output in operations[name].outputs)), trail[0])
-    following = trail[min(trail.index(cutting) + 1, len(trail) - 1)]
+    operations = [work.graph.get_operation_by_name(name) for name in trail[1:]]
+    cutting = next((op for op in operations if _cuts(op)), operations[-1])
     raise PointError(
-        f"point {tensor.name!r} has no gradient to the target: op {operations[following].type} "
-        f"{following!r} cuts it. The path is {' -> '.join(trail)}.")
+        f"point {tensor.name!r} has no gradient to the target: op {cutting.type} "
+        f"{cutting.name!r} cuts it. The path is {' -> '.join(trail)}.")
+
+
+def _cuts(op):
+    """Whether no derivative comes out of an op, by its kind or its type."""
+    return (op.type in SHAPE_OPS or op.type in ZERO_GRADIENT or not registry.has_gradient(op)
+            or not any(carries_gradient(output) for output in op.outputs))
 
 
 def _refuse_nested(work, chosen, features):
