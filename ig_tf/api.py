@@ -150,7 +150,7 @@ def save(plan, output, link=False, overwrite=False, build=attach.outputs):
     """
     traced = functions.trace(plan.recipe, build)
     metadata = plan.described()
-    metadata["added"]["function"] = traced.name
+    metadata["functions"] = [function.signature.name for function in traced.functions]
     metadata["outputs"] = _outputs(traced)
     proto = meta_graph.add(plan.model, plan.recipe.work, traced, metadata)
     place = writer.link_file if link else writer.copy_file
