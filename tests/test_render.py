@@ -477,8 +477,11 @@ def test_bars_only_where_they_add_something():
     alone = page([example([sentence], features={"text": 0.7})])
     assert alone.count("table") == 0 and alone.count("figure", "text") == 1
     price = PointScores("price", "dense", [0.1], None, ("price",))
-    both = page([example([sentence, price], features={"text": 0.7, "price": 0.1})])
+    both = page([example([words_point(["very", "good"], [0.1, 0.6]), price],
+                         features={"text": 0.7, "price": 0.1})])
     assert both.count("table", "bars") == 1 and both.count("figure", "text") == 1
+    category = page([example([sentence, price], features={"text": 0.7, "price": 0.1})])
+    assert category.count("table", "bars") == 1 and category.count("figure", "text") == 0
     vector = page([example([PointScores("x", "dense", np.arange(3.0), None, ("x",))],
                            features={"x": 3.0})])
     assert vector.count("tr") == 4

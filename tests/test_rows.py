@@ -777,9 +777,9 @@ def sparse_texts(words):
     return tf.SparseTensor(indices, tf.gather_nd(words, indices), tf.shape(words, tf.int64))
 
 
-def split_words(lines):
+def split_words(lines, split=lambda lines: raw.StringSplitV2(input=lines, sep=" ")):
     """Embeddings of the words of a line, pooled."""
-    words = raw.StringSplitV2(input=lines, sep=" ")
+    words = split(lines)
     ids = tf.SparseTensor(words.indices, tf.strings.to_hash_bucket_fast(words.values, 6),
                           words.shape)
     return tf1.nn.safe_embedding_lookup_sparse(variable(6, 2), ids, None, combiner="sum")
@@ -818,6 +818,9 @@ SPARSE = [
     case("SparseToDense", to_dense, maybe_ids),
     case("ParseExampleV2", parsed(tf.io.parse_example), examples(), longest=True),
     case("ParseExample", parsed(parse_v1), examples(), longest=True),
+    case("StringSplit", lambda lines: split_words(
+        lines, lambda lines: raw.StringSplit(input=lines, delimiter=" ")),
+         texts(words=("a b", "a", "b c d", "c c")), longest=True),
     case("StringSplitV2", split_words, texts(words=("a b", "a", "b c d", "c c")), longest=True),
     case("RaggedTensorToTensor", ragged, lines_of_words),
     case("sparse.cross_hashed", crossed, maybe_ids, longest=True),

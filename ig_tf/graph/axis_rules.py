@@ -10,6 +10,8 @@ from ig_tf.graph.states import (BATCH, FOLDED, CountOfValues, Index, IndexPair, 
 def reshape(op, inputs):
     """Row-major order is kept, so examples stay blocks; axis 0 must stay a whole number of them."""
     state, target = inputs[0], op.inputs[1]
+    if isinstance(state, Values) and isinstance(inputs[1], CountOfValues):
+        return state  # other axes of one value each
     entries = entries_of(target, inputs[1])
     if not isinstance(state, Rows) or not entries:
         return None

@@ -102,6 +102,8 @@ def joined(scalars):
             tensors, states = tensors[:-1], states[:-1]
         elif any(tensor.shape.rank != 0 for tensor in tensors):
             return None  # vectors on top of each other are no vector
+        if isinstance(states[0], CountOfValues) and all(map(is_shared, states[1:])):
+            return states[0]
         if not any(isinstance(s, (Size, SparseShape)) for s in states):
             return None
         entries = []

@@ -177,6 +177,7 @@ def _with_row_rule(rule, name):
 RULES = {
     "ParseExample": parse_example,
     "ParseExampleV2": parse_example,
+    "StringSplit": string_split,
     "StringSplitV2": string_split,
     "RaggedTensorToTensor": ragged_to_tensor,
     "Where": where,

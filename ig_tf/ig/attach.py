@@ -10,6 +10,7 @@ from ig_tf.graph import surgery
 from ig_tf.graph.states import SHARED, Mixed, Rows
 from ig_tf.ig import integrate
 from ig_tf.ig.targets import TOP
+from ig_tf.ig.tokens import per_id
 
 # |F(x) - F(x')| below this share of the larger of both counts as this share: f(x) = f(x') is
 # common, and float32 leaves about a hundredth of it as rounding.
@@ -48,6 +49,7 @@ class Recipe:
         """Tensors of the working graph that the function takes from the model, run once."""
         names = [self.target.tensor, *(p.tensor for p in self.points),
                  *(p.tokens for p in self.points if p.tokens)]
+        names += [name for p in self.points if p.bag for name in p.bag.tensors()]
         if self.prefix is None:
             names += [*self.copy.shared, *self.copy.per_example, *self.copy.sizes]
         else:
@@ -72,6 +74,9 @@ def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None):
         prefix = surgery.plan_copy(
             work, inputs, list({t.name: t for t in [*tensors, *outside, goal]}.values()),
             {name: state for name, state in alone.items() if state == SHARED})
+    if reason is not None or any(np.any(baseline.values[point.name]) for point in points
+                                 if point.bag):  # giving back to each id needs a zero baseline
+        points = [point.without_bag() for point in points]
     return Recipe(work, target, tuple(points), baseline, rule, copy, prefix, reason,
                   rows_per_chunk, _bytes_per_row(work, copy))
 
@@ -148,11 +153,12 @@ def outputs(recipe, given):
                           integrate.accumulator(values[point.tensor].dtype))
             for point in recipe.points]
     number = tf.TensorSpec([], goal.dtype)
-    measure = _Measure(lambda path: _integrated(recipe, path), wide + [number])
-    *attributions, start, prediction, index = _measured(recipe, values, measure)
+    measure = _Measure(lambda path: _integrated(recipe, path), wide + wide + [number])
+    *found, start, prediction, index = _measured(recipe, values, measure)
+    attributions, integrals = found[:len(recipe.points)], found[len(recipe.points):]
     with tf.control_dependencies([values[recipe.target.tensor]]):  # what the model does besides
         prediction = tf.identity(prediction)
-    return _keys(recipe, values, attributions, prediction, start, index)
+    return _keys(recipe, values, attributions, integrals, prediction, start, index)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,15 +170,17 @@ class _Measure:
 
 
 def _integrated(recipe, path):
-    """Attributions of all points, and F at the baseline."""
+    """Attributions of all points, their integrals, and F at the baseline."""
     start = path.function(path.baselines, path.fixed)
     if recipe.prefix is not None:
-        return integrate.integrated_gradients_stepwise(path, recipe.rule) + [start]
+        integrals = integrate.integrals_stepwise(path, recipe.rule)
+        return integrate.attributions(path, integrals) + integrals + [start]
     rows = recipe.rows_per_chunk
     if rows is None:
         rows = integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
                                          [point.shape for point in recipe.points])
-    return integrate.integrated_gradients(path, recipe.rule, rows) + [start]
+    integrals = integrate.integrals(path, recipe.rule, rows)
+    return integrate.attributions(path, integrals) + integrals + [start]
 
 
 def _measured(recipe, values, measure):
@@ -278,14 +286,11 @@ def _selected(target, scores, index):
     return scores[(slice(None), *target.index)]
 
 
-def _keys(recipe, values, attributions, prediction, start, index):
+def _keys(recipe, values, attributions, integrals, prediction, start, index):
     """The outputs under the names of D10."""
     result, totals = {}, {}
-    for point, attribution in zip(recipe.points, attributions):
-        if point.kind == "tokens":
-            attribution = tf.reduce_sum(attribution, -1)
-            result.update(_token_keys(point, values[point.tokens]))
-        result[f"attributions/{point.name}"] = attribution
+    for point, attribution, integral in zip(recipe.points, attributions, integrals):
+        result.update(_point_keys(point, values, attribution, integral))
         axes = tf.range(1, tf.rank(attribution))
         total = tf.reduce_sum(tf.cast(attribution, tf.float64), axes)  # parts may cancel
         parts, wide = totals.get(feature_name(point), (0, tf.float32))
@@ -306,12 +311,18 @@ def _keys(recipe, values, attributions, prediction, start, index):
     return result
 
 
-def _token_keys(point, tokens):
-    if tokens.dtype != tf.string:
-        tokens = tf.cast(tokens, tf.int64)
-    shape = tf.shape(tokens, out_type=tf.int64)
-    return {f"tokens/{point.name}": tokens,
-            f"length/{point.name}": tf.fill(shape[:1], shape[1])}
+def _point_keys(point, values, attribution, integral):
+    if point.kind != "tokens":
+        return {f"attributions/{point.name}": attribution}
+    if point.bag:
+        attribution, tokens, length = per_id(point.bag, values, integral)
+    else:
+        attribution, tokens = tf.reduce_sum(attribution, -1), values[point.tokens]
+        tokens = tokens if tokens.dtype == tf.string else tf.cast(tokens, tf.int64)
+        shape = tf.shape(tokens, out_type=tf.int64)
+        length = tf.fill(shape[:1], shape[1])
+    return {f"attributions/{point.name}": attribution, f"tokens/{point.name}": tokens,
+            f"length/{point.name}": length}
 
 
 def feature_name(point):

@@ -39,8 +39,8 @@ class Path:
         return {name: tensor for name, (tensor, _) in self.extras.items()}
 
 
-def integrated_gradients(path, rule, rows_per_chunk):
-    """Integrated gradients of each point.
+def integrals(path, rule, rows_per_chunk):
+    """The integral of dF/dx over the path, for each point.
 
     Args:
       path: a `Path`.
@@ -71,11 +71,16 @@ def integrated_gradients(path, rule, rows_per_chunk):
     shapes = [tf.TensorShape([])] + [x.shape for x in path.inputs]
     sums = tf.while_loop(lambda index, *_: index < turns, turn, (tf.constant(0), *start),
                          shape_invariants=(shapes[0], *shapes[1:]))[1:]
+    return list(sums)
+
+
+def attributions(path, integrals):
+    """(x - x') times the integral, for each point; exactly zero where x = x'."""
     return [tf.math.multiply_no_nan(total, tf.cast(x, total.dtype) - tf.cast(b, total.dtype))
-            for total, x, b in zip(sums, path.inputs, path.baselines)]
+            for total, x, b in zip(integrals, path.inputs, path.baselines)]
 
 
-def integrated_gradients_stepwise(path, rule):
+def integrals_stepwise(path, rule):
     """The same, one step at a time over the whole batch: needs nothing but independent rows."""
     start = [tf.zeros_like(x, accumulator(x.dtype)) for x in path.inputs]
 
@@ -86,8 +91,7 @@ def integrated_gradients_stepwise(path, rule):
     shapes = tuple(x.shape for x in path.inputs)
     sums = tf.while_loop(lambda index, *_: index < rule.steps, turn, (tf.constant(0), *start),
                          shape_invariants=(tf.TensorShape([]), *shapes))[1:]
-    return [tf.math.multiply_no_nan(total, tf.cast(x, total.dtype) - tf.cast(b, total.dtype))
-            for total, x, b in zip(sums, path.inputs, path.baselines)]
+    return list(sums)
 
 
 def along(path, alphas):

@@ -92,7 +92,9 @@ def _pools_a_lookup(op, features):
         source, seen = queue.pop().op, seen + 1
         if source.type in LOOKUPS and not features.depends(source.inputs[0]):
             return True
-        if source.type in ("Identity", "Cast", "Mul", "Reshape", "EnsureShape", "RealDiv"):
+        if source.type in LOOKUPS:  # distinct rows, repeated for each value
+            queue.append(source.inputs[0])
+        elif source.type in ("Identity", "Cast", "Mul", "Reshape", "EnsureShape", "RealDiv"):
             queue.extend(t for t in source.inputs if t.dtype.is_floating)
     return not features.depends(op.inputs[0])
 

@@ -6,15 +6,14 @@ from ig_tf.errors import PointError
 from ig_tf.graph import registry
 from ig_tf.graph.walk import SHAPE_OPS, ancestors_in_order, path_between
 from ig_tf.graph.work import is_shaped, source_name
-from ig_tf.points.features import Features
+from ig_tf.points.bags import read_bag
+from ig_tf.points.features import Features, what_was_sent
 from ig_tf.points.frontier import (ZERO_GRADIENT, Stop, carries_gradient, classify, continued,
                                    frontier)
 from ig_tf.points.point import KINDS, Cut, Point, unique_names
 
 AUTO = "auto"
 _TABLES = ("VarHandleOp", "VariableV2", "Variable", "Const")
-_SAME_TOKENS = ("Identity", "Cast", "LookupTableFindV2", "StringToHashBucketFast",
-                "StringToHashBucketStrong", "StringToHashBucket", "EnsureShape", "StringLower")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,18 +69,27 @@ def _points(stops, features):
         wanted = "_X_".join(names) if names and len(names) <= 3 else table or _tensor_word(stop)
         described.append((wanted, stop, names, table))
     unique = unique_names([wanted for wanted, *_ in described])
-    return [_point(name, stop, features_, table)
-            for name, (_, stop, features_, table) in zip(unique, described)]
+    return [_point(name, stop, features, names, table)
+            for name, (_, stop, names, table) in zip(unique, described)]
 
 
-def _point(name, stop, features, table):
+def _point(name, stop, features, names, table):
     tensor = stop.tensor
     shape = tuple(tensor.shape.as_list()) if tensor.shape.rank is not None else None
     if shape is None:
         raise PointError(f"the rank of {tensor.name!r} ({tensor.op.type}) is not known; a point "
                          "needs [batch, ...]. Name another point with --points.")
-    tokens = _tokens(tensor.op.inputs[1]).name if stop.kind == "tokens" else None
-    return Point(name, stop.kind, tensor.name, source_name(tensor.name), shape, tensor.dtype.name, features, table, tokens)
+    bag = read_bag(tensor, features) if stop.kind == "pooled" else None
+    if bag:
+        kind, tokens = "tokens", bag.tokens
+    else:
+        kind = stop.kind
+        tokens = None
+        if kind == "tokens":
+            tokens = what_was_sent(tensor.op.inputs[1], features).name
+    return Point(name, kind, tensor.name, source_name(tensor.name), shape, tensor.dtype.name,
+                 names, table, tokens, bag)
+
 
 
 def _tensor_word(stop):
@@ -112,16 +120,6 @@ def _table(tensor):
     return None
 
 
-def _tokens(ids):
-    """What the user sent, where it still has the shape of the ids: strings before hashes."""
-    tensor, best = ids, ids
-    while tensor.op.type in _SAME_TOKENS:
-        tensor = tensor.op.inputs[1 if tensor.op.type == "LookupTableFindV2" else 0]
-        if tensor.dtype == "string" or tensor.dtype.is_integer:
-            best = tensor
-    return best
-
-
 def _named(work, target, features, auto, names):
     """Points by name: of the automatic cut, of a signature input, or of a tensor."""
     by_name = {**{point.source: point for point in auto}, **{point.name: point for point in auto}}
@@ -139,7 +137,7 @@ def _named(work, target, features, auto, names):
         stop = classify(tensor, features, {t.name for t in work.inputs.values()})
         kind = stop.kind if not stop.structure else "dense"
         word = name if name in work.inputs else tensor.op.name.rpartition("/")[2]
-        chosen.append(_point(unique_names([word])[0], Stop(tensor, kind),
+        chosen.append(_point(unique_names([word])[0], Stop(tensor, kind), features,
                              features.of(tensor), _table(tensor)))
     if not chosen:
         raise PointError("no point was named; --points=auto finds them.")

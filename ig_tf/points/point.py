@@ -7,9 +7,9 @@ import re
 KINDS = {
     "dense": "numbers that the caller sends, or that are parsed, decoded or computed from them",
     "image": "a picture [height, width, channels]",
-    "tokens": "one embedding vector per token; attribution is summed per token",
+    "tokens": "ids that are looked up, one embedding vector each; attribution is per id",
     "one_hot": "a category as a one-hot vector",
-    "pooled": "an embedding vector per example, pooled over the feature's ids",
+    "pooled": "an embedding vector per example, as it comes out of a lookup or a pooling",
 }
 
 
@@ -26,7 +26,9 @@ class Point:
       dtype: name of its type.
       features: raw inputs (signature inputs, or keys of a parsed example) that it comes from.
       table: variable that was looked up in, or None.
-      tokens: for kind `tokens`, the tensor [batch, longest] of what the user sent, else None.
+      tokens: for kind `tokens`, the tensor of what the user sent ([batch, longest], or all values
+        of a bag), else None.
+      bag: for ids that are pooled, the `Bag`; `tensor` is the pooled vector then.
     """
 
     name: str
@@ -38,12 +40,18 @@ class Point:
     features: tuple
     table: object = None
     tokens: object = None
+    bag: object = None
 
     def described(self):
         """As in the plan and the metadata (JSON)."""
         return {"name": self.name, "kind": self.kind, "tensor": self.source, "rows": "EXAMPLE",
                 "shape": list(self.shape), "dtype": self.dtype, "features": list(self.features),
-                "table": self.table, "tokens": self.tokens}
+                "table": self.table, "tokens": self.tokens,
+                "combiner": self.bag.combiner if self.bag else None}
+
+    def without_bag(self):
+        """The same point, attributed as the pooled vector that it is."""
+        return dataclasses.replace(self, kind="pooled", tokens=None, bag=None) if self.bag else self
 
 
 @dataclasses.dataclass(frozen=True)

@@ -75,6 +75,8 @@ def _figures(result: Result) -> Iterator[Html]:
 
 
 def _picture(point: PointScores, result: Result) -> Html | None:
+    if point.kind == "tokens" and len(point.tokens or ()) <= 1 < len(result.points):
+        return None  # a category of one word among others: its bar says all
     if point.kind in _PICTURES:
         return _PICTURES[point.kind](point, result)
     if point.kind == "dense" and point.scores.size > MOST_ELEMENTS:
