@@ -543,7 +543,7 @@ SHAPES = [
     case("Rank as a number", lambda x: x * tf.cast(raw.Rank(input=x), tf.float32), floats(3)),
     case("shape as a number", lambda x: x / tf.cast(tf.shape(x)[1], tf.float32), floats(3)),
     case("GatherNd by the number of the example", lambda x, i: tf.gather_nd(
-        x, tf.stack([tf.range(batch_of(x)), i], 1)), floats(4), ints(high=4), state=Values()),
+        x, tf.stack([tf.range(batch_of(x)), i], 1)), floats(4), ints(high=4)),
 ]
 SHAPE_TWINS = [
     twin("Reshape that does not divide", lambda x: tf.reshape(x, [-1, 4]), floats(2)),

@@ -96,7 +96,8 @@ def pack(op, inputs):
     if isinstance(inputs[0], Index) and len(inputs) == 2:
         other = isinstance(inputs[1], Rows) and inputs[1].axis == 0
         if other and rank == 2:
-            return IndexPair() if axis == 0 else SparseIndices(True)
+            one_each = inputs[0].unit and inputs[1].unit
+            return IndexPair() if axis == 0 else SparseIndices(True, one_each)
         return None
     if rank is None or len(set(inputs)) != 1 or not isinstance(inputs[0], Rows):
         return None
@@ -180,7 +181,9 @@ def tile(op, inputs):
     if entries is None or not isinstance(inputs[0], (Rows, Index)):
         return None
     axis = inputs[0].axis if isinstance(inputs[0], Rows) else 0
-    return inputs[0] if entries[axis] == 1 and not _elsewhere(entries, axis) else None
+    if entries[axis] != 1 or _elsewhere(entries, axis):
+        return None
+    return inputs[0] if isinstance(inputs[0], Rows) else Index(False)
 
 
 def fill(op, inputs):

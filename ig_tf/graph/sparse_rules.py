@@ -67,13 +67,15 @@ def retain(op, inputs):
 
 def flattened(op, inputs):
     """Reshape of numbers that say which rows are meant."""
-    return inputs[0] if isinstance(inputs[0], (Positions, Index)) else None
+    if isinstance(inputs[0], Index):
+        return inputs[0] if op.inputs[0].shape.rank == 1 else Index(False)
+    return inputs[0] if isinstance(inputs[0], Positions) else None
 
 
 def gather_nd(op, inputs):
-    if isinstance(inputs[0], Rows) and isinstance(inputs[1], SparseIndices):
-        return Values()
-    return None
+    if not isinstance(inputs[0], Rows) or not isinstance(inputs[1], SparseIndices):
+        return None
+    return Rows(0) if inputs[1].one_each and inputs[0] == Rows(0) else Values()
 
 
 def sparse_reshape(op, inputs):

@@ -51,7 +51,12 @@ class Size:
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """For each row of axis 0, the number of its example (tf.range of the batch, or repeated)."""
+    """For each row of axis 0, the number of its example.
+
+    `unit`: tf.range of the batch, one row per example; else each number is repeated.
+    """
+
+    unit: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +74,11 @@ class SparseIndices:
     """Indices [values, rank] of a sparse tensor whose axis 0 is the batch.
 
     `filled`: each example has at least one value (after SparseFillEmptyRows).
+    `one_each`: each example has exactly one, in order.
     """
 
     filled: bool = False
+    one_each: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from ig_tf.errors import GraphError
+from ig_tf.errors import GraphError, PointError
 from ig_tf.graph import surgery
-from ig_tf.graph.states import SHARED, Mixed, Rows
+from ig_tf.graph.states import SHARED, Distinct, Mixed, Rows, Values
 from ig_tf.ig import integrate
 from ig_tf.ig.targets import TOP
 from ig_tf.ig.tokens import per_id
@@ -61,6 +61,7 @@ def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None):
     """Plans the copy, by rows where these are proved independent, else example by example."""
     tensors = [work.tensor(point.tensor) for point in points]
     goal = work.tensor(target.tensor)
+    _refuse_values(states, tensors)
     reason = _not_by_rows(states, tensors, goal)
     prefix = None
     if reason is None:
@@ -79,6 +80,15 @@ def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None):
         points = [point.without_bag() for point in points]
     return Recipe(work, target, tuple(points), baseline, rule, copy, prefix, reason,
                   rows_per_chunk, _bytes_per_row(work, copy))
+
+
+def _refuse_values(states, tensors):
+    """A point's rows must be examples, not the values of a sparse feature or distinct ids."""
+    for tensor in tensors:
+        if isinstance(states.get(tensor.name), (Values, Distinct)):
+            raise PointError(
+                f"the rows of {tensor.name!r} ({tensor.op.type}) are values of a sparse feature or "
+                "ids that examples share, not examples. Choose a point behind the pooling.")
 
 
 def _not_by_rows(states, tensors, goal):
@@ -132,7 +142,8 @@ def profile(alphas):
         goal = recipe.work.tensor(recipe.target.tensor)
         measure = _Measure(
             lambda path: [integrate.along(path, alphas), path.scores(path.baselines, path.fixed)],
-            [tf.TensorSpec([len(alphas)], goal.dtype), tf.TensorSpec(goal.shape[1:], goal.dtype)])
+            [tf.TensorSpec([len(alphas)], goal.dtype), tf.TensorSpec(goal.shape[1:], goal.dtype)],
+            (None, None))
         return dict(zip(("path", "baseline_scores"), _measured(recipe, values, measure)))
     return build
 
@@ -153,7 +164,9 @@ def outputs(recipe, given):
                           integrate.accumulator(values[point.tensor].dtype))
             for point in recipe.points]
     number = tf.TensorSpec([], goal.dtype)
-    measure = _Measure(lambda path: _integrated(recipe, path), wide + wide + [number])
+    names = tuple(point.tensor for point in recipe.points)
+    measure = _Measure(lambda path: _integrated(recipe, path), wide + wide + [number],
+                       names + names + (None,))
     *found, start, prediction, index = _measured(recipe, values, measure)
     attributions, integrals = found[:len(recipe.points)], found[len(recipe.points):]
     with tf.control_dependencies([values[recipe.target.tensor]]):  # what the model does besides
@@ -163,10 +176,17 @@ def outputs(recipe, given):
 
 @dataclasses.dataclass(frozen=True)
 class _Measure:
-    """What is computed of a path: callable(path) -> tensors [batch, ...], and one row's specs."""
+    """What is computed of a path.
+
+    Attributes:
+      function: callable(path) -> tensors [batch, ...].
+      specs: one row of each.
+      like: for each, the name of the point whose shape it has, or None.
+    """
 
     function: object
     specs: list
+    like: tuple
 
 
 def _integrated(recipe, path):
@@ -230,6 +250,8 @@ def _alone_each(recipe, values, measure):
     shared = {name: values[name] for name in (*recipe.copy.shared, *recipe.prefix.shared)}
     inputs = {name: values[name] for name in recipe.prefix.replaced}
     examples = tf.shape(next(t for t in inputs.values() if t.shape.rank != 0))[0]
+    # Alone, an example may be narrower than in its batch (fewer words): it is padded again.
+    widths = {point.tensor: tf.shape(values[point.tensor])[1:] for point in recipe.points}
 
     def explain(example):
         sliced = {name: tensor[example:example + 1] if tensor.shape.rank != 0 else tensor
@@ -243,8 +265,8 @@ def _alone_each(recipe, values, measure):
         scores = mine[recipe.target.tensor]
         index = _pinned(recipe.target, scores)
         found = measure.function(_path(recipe, rows, extras, index, shared))
-        found = [*found, _selected(recipe.target, scores, index), index]
-        return [tensor[0] for tensor in found]
+        found = [_padded(tensor[0], widths.get(name)) for tensor, name in zip(found, measure.like)]
+        return [*found, _selected(recipe.target, scores, index)[0], index[0]]
 
     goal = recipe.work.tensor(recipe.target.tensor)
     specs = [*measure.specs, tf.TensorSpec([], goal.dtype), tf.TensorSpec([], tf.int64)]
@@ -252,15 +274,23 @@ def _alone_each(recipe, values, measure):
         examples > 0,
         lambda: tf.map_fn(explain, tf.range(examples), parallel_iterations=1,
                           fn_output_signature=specs),
-        lambda: _nothing(recipe, values, specs))
+        lambda: _nothing(measure, specs, widths))
 
 
-def _nothing(recipe, values, specs):
+def _padded(row, width):
+    """Zeros behind a row, up to the shape that it has in the batch."""
+    if width is None or row.shape.is_fully_defined():
+        return row
+    missing = tf.maximum(width - tf.shape(row), 0)
+    return tf.pad(row, tf.stack([tf.zeros_like(missing), missing], 1))
+
+
+def _nothing(measure, specs, widths):
     """Results for no examples; stacking cannot make them where a dimension is unknown."""
     shapes = [[0, *(dim or 0 for dim in spec.shape)] for spec in specs]
-    for place, point in enumerate(recipe.points):
-        if len(specs[place].shape) == len(point.shape) - 1:
-            shapes[place] = tf.concat([[0], tf.shape(values[point.tensor])[1:]], 0)
+    for place, name in enumerate(measure.like):
+        if name is not None:
+            shapes[place] = tf.concat([[0], widths[name]], 0)
     return [tf.zeros(shape, spec.dtype) for shape, spec in zip(shapes, specs)]
 
 

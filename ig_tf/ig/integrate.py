@@ -75,9 +75,17 @@ def integrals(path, rule, rows_per_chunk):
 
 
 def attributions(path, integrals):
-    """(x - x') times the integral, for each point; exactly zero where x = x'."""
-    return [tf.math.multiply_no_nan(total, tf.cast(x, total.dtype) - tf.cast(b, total.dtype))
-            for total, x, b in zip(integrals, path.inputs, path.baselines)]
+    """(x - x') times the integral, for each point; exactly zero where either is.
+
+    Either may be NaN then: a gradient at a pole, or an input that the model replaces (NaN for
+    "missing") and does not look at.
+    """
+    found = []
+    for total, x, baseline in zip(integrals, path.inputs, path.baselines):
+        change = tf.cast(x, total.dtype) - tf.cast(baseline, total.dtype)
+        product = tf.math.multiply_no_nan(total, change)
+        found.append(tf.where(tf.equal(total, 0), tf.zeros_like(total), product))
+    return found
 
 
 def integrals_stepwise(path, rule):

@@ -10,7 +10,8 @@ import dataclasses
 from ig_tf.errors import GraphError
 from ig_tf.graph import registry
 from ig_tf.graph.loops import SCATTERS, frame_of
-from ig_tf.graph.states import Distinct, Values
+from ig_tf.graph.states import Distinct, Rows, Values
+from ig_tf.graph.walk import SHAPE_OPS
 from ig_tf.graph.work import is_shaped
 
 # Their gradient exists and is zero almost everywhere: nothing behind them gets attribution.
@@ -19,6 +20,7 @@ ZERO_GRADIENT = frozenset({"Round", "Rint", "Floor", "Ceil", "Sign", "FloorDiv",
 LOOKUPS = frozenset({"Gather", "GatherV2", "ResourceGather", "GatherNd", "ResourceGatherNd"})
 # Their rows are bags of values; which rows of the data belong to an example, only the ids know.
 POOLING = ("SparseSegment", "Segment", "UnsortedSegment")
+SPARSE_PRODUCTS = ("SparseTensorDenseMatMul", "SparseMatMul", "SparseMatrixMatMul")
 # They move numbers without changing them.
 MOVES = frozenset({"Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "Transpose",
                    "StridedSlice", "Slice", "Concat", "ConcatV2", "Pack", "Unpack", "Split",
@@ -76,13 +78,71 @@ def continued(tensor, features, states):
     operands = [t for t in op.inputs if carries_gradient(t) and features.depends(t)]
     if not operands or not registry.has_gradient(op):
         return None
-    if op.type.startswith(POOLING) and _pools_a_lookup(op, features):
+    if _rows_end(op, operands, features, states):
         return None  # behind it rows are values or distinct ids, no longer examples
-    if any(isinstance(states.get(t.name), (Values, Distinct)) for t in operands):
-        return None
-    if op.type == "Reshape" and _stitched(operands[0]):
-        return None  # a partitioned table's rows, put together again
-    return operands
+    return [t for t in operands if t.dtype != "variant" or continued(t, features, states)] or None
+
+
+def _rows_end(op, operands, features, states):
+    """Whether the rows behind an op are no examples: values of bags, ids that examples share."""
+    if op.type.startswith(POOLING):
+        return _pools_a_lookup(op, features) or _is_denominator(op.outputs[0])
+    if op.type in SPARSE_PRODUCTS:
+        return True
+    if op.type == "Reshape" and (_stitched(operands[0]) or _regathered(operands[0])):
+        return True
+    if _regathered(op.outputs[0]):
+        return True
+    return any(isinstance(states.get(t.name), (Values, Distinct)) and not _of_rows(t, states)
+               for t in operands)
+
+
+def _of_rows(tensor, states):
+    """Whether values were picked out of rows that belong to examples."""
+    op = tensor.op
+    return op.type in LOOKUPS and op.inputs[0].dtype.is_floating and isinstance(
+        states.get(op.inputs[0].name), Rows)
+
+
+def _regathered(tensor):
+    """Whether these are the vectors of `Unique` ids, gathered once more for each id."""
+    if tensor.op.type not in LOOKUPS:
+        return False
+    source = tensor.op.inputs[0]
+    while source.op.type == "Identity":
+        source = source.op.inputs[0]
+    return of_distinct_ids(source)
+
+
+def of_distinct_ids(tensor):
+    """Whether these are the vectors of `Unique` ids, which all examples share."""
+    if tensor.op.type not in LOOKUPS:
+        return False
+    ids = tensor.op.inputs[1]
+    while ids.op.type in ("Identity", "Cast"):
+        ids = ids.op.inputs[0]
+    return ids.op.type in ("Unique", "UniqueV2")
+
+
+_TOWARDS_A_QUOTIENT = ("Identity", "Sqrt", "Reshape", "Maximum", "Cast", "ExpandDims", "Pow",
+                       "AddV2", "Add", "Squeeze", "BroadcastTo", "Tile", "Select", "SelectV2")
+_QUOTIENTS = ("RealDiv", "Div", "DivNoNan", "Xdivy")
+
+
+def _is_denominator(tensor):
+    """Whether a pooled number only divides: the count or the weights of a mean."""
+    queue, seen, found = [tensor], set(), False
+    while queue:
+        current = queue.pop()
+        for op in current.consumers():
+            if op.type in _QUOTIENTS and op.inputs[1] is current:
+                found = True
+            elif op.type in _TOWARDS_A_QUOTIENT and op.name not in seen:
+                seen.add(op.name)
+                queue.extend(op.outputs)
+            elif op.type not in SHAPE_OPS and op.name not in seen:
+                return False
+    return found
 
 
 def _pools_a_lookup(op, features):
@@ -96,7 +156,7 @@ def _pools_a_lookup(op, features):
             queue.append(source.inputs[0])
         elif source.type in ("Identity", "Cast", "Mul", "Reshape", "EnsureShape", "RealDiv"):
             queue.extend(t for t in source.inputs if t.dtype.is_floating)
-    return not features.depends(op.inputs[0])
+    return False
 
 
 def _stitched(tensor):
@@ -107,8 +167,8 @@ def _stitched(tensor):
 
 
 def carries_gradient(tensor):
-    """Floating-point, or a tensor list of such."""
-    if tensor.dtype.is_floating:
+    """Floating-point or complex, or a tensor list of such."""
+    if tensor.dtype.is_floating or tensor.dtype.is_complex:
         return True
     op = tensor.op
     if tensor.dtype != "variant":
@@ -148,7 +208,10 @@ def classify(tensor, features, inputs):
         return Stop(tensor, "tokens" if op.inputs[1].shape.rank == 2 else "pooled")
     if op.type == "OneHot":
         return Stop(tensor, "one_hot")
-    if op.type.startswith(POOLING):
+    if op.type.startswith(POOLING) and (_is_denominator(tensor)
+                                        or not features.depends(op.inputs[0])):
+        return Stop(tensor, "pooled", "the count or the weights of a mean")
+    if op.type.startswith(POOLING) or op.type in SPARSE_PRODUCTS:
         return Stop(tensor, "pooled")
     sources = [t for t in op.inputs if features.depends(t)]
     if op.type in ZERO_GRADIENT | {"Cast"} and not all(map(_is_value, sources)):
@@ -189,5 +252,20 @@ def _ids_are_ids(stops, features):
         if from_integers and looked_up & set(features.of(stop.tensor)):
             stop = Stop(stop.tensor, stop.kind, "ids as numbers; they are attributed where they "
                                                 "are looked up")
+        elif from_integers and any(_beside_tokens(stop.tensor, token.tensor) for token in stops):
+            stop = Stop(stop.tensor, stop.kind, "integers of the same shape as the tokens: taken "
+                                                "as their mask")
         result.append(stop)
     return result
+
+
+def _beside_tokens(tensor, lookup):
+    """Whether an integer input has one number for each looked-up id: [batch, length] both."""
+    if lookup.op.type not in LOOKUPS or lookup is tensor:
+        return False
+    source = tensor.op.inputs[0]
+    while source.op.type in MOVES and len(source.op.inputs) and source.shape.rank != 2:
+        source = source.op.inputs[0]  # [batch, 1, 1, length] of an attention
+    ids = lookup.op.inputs[1].shape
+    return (source.shape.rank == 2 and ids.rank == 2 and source.shape[1] != 1
+            and source.shape.is_compatible_with(ids))

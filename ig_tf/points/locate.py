@@ -9,7 +9,7 @@ from ig_tf.graph.work import is_shaped, source_name
 from ig_tf.points.bags import read_bag
 from ig_tf.points.features import Features, what_was_sent
 from ig_tf.points.frontier import (ZERO_GRADIENT, Stop, carries_gradient, classify, continued,
-                                   frontier)
+                                   frontier, of_distinct_ids)
 from ig_tf.points.point import KINDS, Cut, Point, unique_names
 
 AUTO = "auto"
@@ -50,6 +50,10 @@ def locate(work, target, states, points=AUTO):
             raise PointError(
                 f"the target {target.name!r} depends on no floating-point place of attribution; "
                 "the walk from it stopped at: " + ("; ".join(structure) or "constants only") + ".")
+        if any(point.tensor == target.name for point in auto):
+            raise PointError(
+                f"no derivative comes out of the target {target.name!r} ({target.op.type}) itself: "
+                "there is nothing to attribute to behind it. Choose another target.")
         chosen = auto
         held = _uncovered(work, features, found, chosen)
     else:
@@ -79,6 +83,10 @@ def _point(name, stop, features, names, table):
     if shape is None:
         raise PointError(f"the rank of {tensor.name!r} ({tensor.op.type}) is not known; a point "
                          "needs [batch, ...]. Name another point with --points.")
+    if of_distinct_ids(tensor):
+        raise PointError(
+            f"{tensor.name!r} has one row for each of the distinct ids of a batch: examples share "
+            "them. Choose a point behind the place where each example's rows are put together.")
     bag = read_bag(tensor, features) if stop.kind == "pooled" else None
     if bag:
         kind, tokens = "tokens", bag.tokens
