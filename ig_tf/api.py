@@ -10,6 +10,7 @@ from ig_tf.graph import rows
 from ig_tf.graph import work as working
 from ig_tf.graph.inline import function_names
 from ig_tf.ig import attach, baselines, quadrature, targets
+from ig_tf.ig import recipe as recipes
 from ig_tf.model import saved_model as reader
 from ig_tf.model.model import ATTRIBUTIONS, Model
 from ig_tf.points import locate as locating
@@ -47,7 +48,7 @@ class Plan:
     """
 
     model: Model
-    recipe: attach.Recipe
+    recipe: recipes.Recipe
     cut: Cut
 
     def described(self):
@@ -130,7 +131,7 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
     """
     located = model if isinstance(model, Located) else locate(model, target, points)
     start = baselines.resolve(baseline, located.cut.points)
-    recipe = attach.prepare(located.work, located.states, located.target, located.cut.points,
+    recipe = recipes.prepare(located.work, located.states, located.target, located.cut.points,
                             start, quadrature.build(rule, steps), rows_per_chunk)
     return Plan(located.model, recipe, located.cut)
 

@@ -6,9 +6,9 @@ import sys
 # word -> (program, what it does)
 COMMANDS = {
     "inspect": ("tools.inspect_model", "what a model takes, gives, and can be attributed to"),
-    "instrument": ("tools.instrument_model", "writes the model again with a signature `attributions`"),
+    "instrument": ("tools.instrument_model", "writes the model again, with a signature for it"),
     "attribute": ("tools.attribute_records", "runs that signature on a file of inputs"),
-    "check": ("tools.check_model", "whether the attributions can be believed, and what to do if not"),
+    "check": ("tools.check_model", "whether the numbers can be believed; what to do if not"),
     "report": ("tools.render_report", "draws results as one HTML page"),
 }
 

@@ -10,8 +10,8 @@ def plan_text(described):
              f"baseline    {described['baseline']}",
              f"rule        {rule['name']}, {rule['steps']} nodes",
              f"loop        {_loop(described['chunking'])}",
-             f"copied      {described['copied_ops']} ops; {described['shared_tensors']} tensors are "
-             "shared with the model"]
+             f"copied      {described['copied_ops']} ops; {described['shared_tensors']} tensors "
+             "are shared with the model"]
     lines += points_text(described["points"])
     lines += _listed("held constant", described["held_constant"])
     lines += _listed("changed in the copy", described["changed_in_the_copy"])

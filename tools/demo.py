@@ -57,7 +57,7 @@ def main(_):
         pages.append((page.resolve(), title))
     print("\nOpen in a browser:")
     for page, title in pages:
-        print(f"  {page.as_uri()}\n      {title}; green speaks for the predicted class, red against")
+        print(f"  {page.as_uri()}\n      {title}; green speaks for it, red against it")
     return 0
 
 

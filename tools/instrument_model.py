@@ -50,7 +50,7 @@ def main(_):
         print("\ndry run: nothing was written")
         return 0
     api.save(plan, _OUTPUT.value, _LINK.value, _OVERWRITE.value)
-    print(f"\nwrote {_OUTPUT.value}: its signature `attributions` answers in any TensorFlow runtime")
+    print(f"\nwrote {_OUTPUT.value}: its signature `attributions` answers in any TensorFlow")
     print(f"next: ig-tf attribute --model={_OUTPUT.value} --input=FILE --output=results.jsonl")
     return 0
 

@@ -90,7 +90,7 @@ def map_loop_body(gather):
 def _written(exit_op):
     """The TensorArrayWrite whose flow goes round this loop variable."""
     merge = exit_op.inputs[0].op.inputs[0].op  # Exit <- Switch <- Merge
-    if merge.type != "Merge" or len(merge.inputs) != 2 or merge.inputs[1].op.type != "NextIteration":
+    if merge.type != "Merge" or merge.inputs[1].op.type != "NextIteration":
         return None
     op = _through_identity(merge.inputs[1].op.inputs[0]).op
     return op if op.type in WRITES else None

@@ -244,8 +244,8 @@ _BINARY = """Add AddV2 Sub Mul Div RealDiv DivNoNan FloorDiv FloorMod Mod Trunca
 Maximum Minimum Pow SquaredDifference MulNoNan Xdivy Xlogy Xlog1py Atan2 Less LessEqual Greater
 GreaterEqual Equal NotEqual LogicalAnd LogicalOr BitwiseAnd BitwiseOr BitwiseXor SelectV2
 ClipByValue Igamma Igammac Zeta Polygamma ApproximateEqual NextAfter StringJoin""".split()
-_BATCH_FIRST = """Conv2D Conv3D DepthwiseConv2dNative Conv MaxPool MaxPoolV2 MaxPool3D AvgPool AvgPool3D
-Dilation2D LRN ResizeBilinear ResizeNearestNeighbor ResizeBicubic ResizeArea DepthToSpace
+_BATCH_FIRST = """Conv2D Conv3D DepthwiseConv2dNative Conv MaxPool MaxPoolV2 MaxPool3D AvgPool
+AvgPool3D Dilation2D LRN ResizeBilinear ResizeNearestNeighbor ResizeBicubic ResizeArea DepthToSpace
 SpaceToDepth""".split()
 _REDUCE = "Sum Mean Max Min Prod All Any EuclideanNorm".split()
 

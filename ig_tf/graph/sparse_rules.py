@@ -37,7 +37,7 @@ def string_split(op, inputs):
 
 
 def ragged_to_tensor(op, inputs):
-    """Values by example, padded: [batch, longest]; a shape that is asked for may cut examples off."""
+    """Values by example, padded: [batch, longest]. A shape that is asked for may cut some off."""
     kinds = op.get_attr("row_partition_types")
     if kinds[:2] != [b"FIRST_DIM_SIZE", b"VALUE_ROWIDS"] or len(kinds) != 2:
         return None

@@ -30,9 +30,10 @@ def resolve(given, points):
     """The baseline that a user means.
 
     Args:
-      given: "zeros", a number, "NAME=NUMBER,...", "noise:STD" or "noise:STD:SEED" (one draw of Gaussian noise, for
-        points that are sent as numbers), a mapping {point name: number or array}, or the path of
-        an .npz with one array per point; points that a mapping does not name start at zero.
+      given: "zeros", a number, "NAME=NUMBER,...", "noise:STD" or "noise:STD:SEED" (one draw
+        of Gaussian noise, for points that are sent as numbers), a mapping {point name: number or
+        array}, or the path of an .npz with one array per point; points that a mapping does not
+        name start at zero.
       points: the `Point`s.
 
     Raises:

@@ -36,7 +36,7 @@ def read(path, tags=None, signature=None):
     for meta_graph in proto.meta_graphs:
         strip.strip(meta_graph)
     index, tag_note = _choose_meta_graph(proto, tags)
-    # What is added needs a library. An empty one says the same as none, and could not be told later.
+    # What is added needs a library. An empty one says the same as none; later none could tell.
     proto.meta_graphs[index].graph_def.library.SetInParent()
     name, signature_note = choose_signature(proto.meta_graphs[index], signature)
     notes = tuple(note for note in (tag_note, signature_note) if note)

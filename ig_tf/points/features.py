@@ -6,6 +6,7 @@ import tensorflow as tf
 from ig_tf.graph.walk import SHAPE_OPS, ancestors_in_order
 
 _PARSERS = ("ParseExample", "ParseExampleV2")
+_UNCHANGED = ("Identity", "Reshape", "PlaceholderWithDefault")
 
 
 class Features:
@@ -111,7 +112,7 @@ def _parsed_features(serialized):
         for op in tensor.consumers():
             if op.type in _PARSERS and op.inputs[0].name == tensor.name:
                 found.update(_outputs_by_key(op))
-            elif op.type in ("Identity", "Reshape", "PlaceholderWithDefault") and op.name not in seen:
+            elif op.type in _UNCHANGED and op.name not in seen:
                 seen.add(op.name)
                 queue.extend(op.outputs)
     return found

@@ -147,6 +147,8 @@ def _is_denominator(tensor):
 
 def _pools_a_lookup(op, features):
     """Whether the pooled rows were looked up (and perhaps weighted) one per id."""
+    if op.type.startswith("SparseSegment") and not features.depends(op.inputs[0]):
+        return True  # the table itself: newer TensorFlow looks up and pools in one op
     queue, seen = [op.inputs[0]], 0
     while queue and seen < 20:
         source, seen = queue.pop().op, seen + 1
@@ -208,10 +210,12 @@ def classify(tensor, features, inputs):
         return Stop(tensor, "tokens" if op.inputs[1].shape.rank == 2 else "pooled")
     if op.type == "OneHot":
         return Stop(tensor, "one_hot")
-    if op.type.startswith(POOLING) and (_is_denominator(tensor)
-                                        or not features.depends(op.inputs[0])):
-        return Stop(tensor, "pooled", "the count or the weights of a mean")
-    if op.type.startswith(POOLING) or op.type in SPARSE_PRODUCTS:
+    if op.type.startswith(POOLING):
+        only_divides = not _pools_a_lookup(op, features) and (
+            _is_denominator(tensor) or not features.depends(op.inputs[0]))
+        return Stop(tensor, "pooled",
+                    "the count or the weights of a mean" if only_divides else None)
+    if op.type in SPARSE_PRODUCTS:
         return Stop(tensor, "pooled")
     sources = [t for t in op.inputs if features.depends(t)]
     if op.type in ZERO_GRADIENT | {"Cast"} and not all(map(_is_value, sources)):

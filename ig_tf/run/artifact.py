@@ -1,4 +1,4 @@
-"""An instrumented SavedModel, loaded to answer: what it takes, what it gives, what is known of it."""
+"""An instrumented SavedModel, loaded to answer: what it takes, gives, and what is known of it."""
 
 import dataclasses
 import json

@@ -1,0 +1,119 @@
+"""All that decides one attribution function, planned before a tensor is made."""
+
+import dataclasses
+
+import numpy as np
+
+from ig_tf.errors import GraphError, PointError
+from ig_tf.graph import surgery
+from ig_tf.graph.states import SHARED, Distinct, Mixed, Rows, Values
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """All that decides the attribution function, before a tensor is made.
+
+    Attributes:
+      work: the `Work`.
+      target: the `Target`.
+      points: the `Point`s.
+      baseline: the `Baseline`.
+      rule: the quadrature `Rule`.
+      copy: `CopyPlan` of the path from the points to the target.
+      prefix: `CopyPlan` from the inputs to the points where each example runs alone, else None.
+      reason: why each example runs alone, else None.
+      rows_per_chunk: a fixed number of rows, or None for the memory budget.
+      bytes_per_row: estimate of the activations of one row.
+    """
+
+    work: object
+    target: object
+    points: tuple
+    baseline: object
+    rule: object
+    copy: object
+    prefix: object
+    reason: object
+    rows_per_chunk: object
+    bytes_per_row: int
+
+    def needed(self):
+        """Tensors of the working graph that the function takes from the model, run once."""
+        names = [self.target.tensor, *(p.tensor for p in self.points),
+                 *(p.tokens for p in self.points if p.tokens)]
+        names += [name for p in self.points if p.bag for name in p.bag.tensors()]
+        if self.prefix is None:
+            names += [*self.copy.shared, *self.copy.per_example, *self.copy.sizes]
+        else:
+            names += [*self.prefix.replaced, *self.prefix.shared, *self.copy.shared]
+        return [self.work.tensor(name) for name in dict.fromkeys(names)]
+
+
+def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None):
+    """Plans the copy, by rows where these are proved independent, else example by example."""
+    tensors = [work.tensor(point.tensor) for point in points]
+    goal = work.tensor(target.tensor)
+    _refuse_values(states, tensors)
+    reason = _not_by_rows(states, tensors, goal)
+    prefix = None
+    if reason is None:
+        copy = surgery.plan_copy(work, tensors, [goal], states)
+    else:
+        _refuse_fixed_batch(work, reason)
+        inputs = list(work.inputs.values())
+        alone = _alone(work, inputs)
+        copy = surgery.plan_copy(work, tensors, [goal], alone)
+        outside = [work.tensor(name) for name in copy.per_example]
+        prefix = surgery.plan_copy(
+            work, inputs, list({t.name: t for t in [*tensors, *outside, goal]}.values()),
+            {name: state for name, state in alone.items() if state == SHARED})
+    if reason is not None or any(np.any(baseline.values[point.name]) for point in points
+                                 if point.bag):  # giving back to each id needs a zero baseline
+        points = [point.without_bag() for point in points]
+    return Recipe(work, target, tuple(points), baseline, rule, copy, prefix, reason,
+                  rows_per_chunk, _bytes_per_row(work, copy))
+
+
+def _refuse_values(states, tensors):
+    """A point's rows must be examples, not the values of a sparse feature or distinct ids."""
+    for tensor in tensors:
+        if isinstance(states.get(tensor.name), (Values, Distinct)):
+            raise PointError(
+                f"the rows of {tensor.name!r} ({tensor.op.type}) are values of a sparse feature or "
+                "ids that examples share, not examples. Choose a point behind the pooling.")
+
+
+def _not_by_rows(states, tensors, goal):
+    """Why rows may not be repeated and regrouped, or None where they may."""
+    for tensor in [*tensors, goal]:
+        state = states.get(tensor.name)
+        if state != Rows(0):
+            detail = f": {state.reason} is not known to keep examples apart" if isinstance(
+                state, Mixed) else " does not have one row per example"
+            return f"{tensor.name}{detail}"
+    return None
+
+
+def _refuse_fixed_batch(work, reason):
+    for name, tensor in work.inputs.items():
+        if tensor.shape.rank and tensor.shape[0] not in (None, 1):
+            raise GraphError(f"each example would have to run alone ({reason}), but input "
+                             f"{name!r} has a fixed batch of {tensor.shape[0]}.")
+
+
+def _alone(work, inputs):
+    """States where one example runs alone: what depends on no input is shared, the rest is not."""
+    moved = surgery.downstream(inputs)
+    return {tensor.name: (Rows(0) if tensor.name in moved else SHARED)
+            for op in work.graph.get_operations() for tensor in op.outputs}
+
+
+def _bytes_per_row(work, copy):
+    total = 0
+    operations = {op.name: op for op in work.graph.get_operations()}
+    for name in copy.operations:
+        for tensor in operations[name].outputs:
+            if tensor.dtype.is_floating and tensor.shape.rank:
+                dims = [dim or 1 for dim in tensor.shape.as_list()[1:]]
+                total += int(np.prod(dims)) * tensor.dtype.size
+    return 2 * total  # forward values are kept for the backward pass
