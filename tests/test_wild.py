@@ -174,10 +174,16 @@ def test_what_examples_share_is_refused(tmp_path):
     def model(ids):
         distinct, index = tf.unique(tf.reshape(ids, [-1]))
         e = tf.nn.relu(tf.gather(tf.constant(TABLE), distinct))
-        return tf.reduce_sum(tf.reshape(tf.gather(e, index), [-1, 2, 2]), [1, 2])
+        return tf.reduce_sum(tf.reshape(tf.gather(e, index), [-1, 2, 2], name="together"), [1, 2])
 
+    inputs = {"ids": builders.spec([None, 2], tf.int64)}
     with pytest.raises(PointError, match="examples share"):
-        explained(tmp_path, model, {"ids": builders.spec([None, 2], tf.int64)})
+        explained(tmp_path / "auto", model, inputs)
+    # The message says to name a point behind: that works, and the refused one is a miss.
+    made = explained(tmp_path / "named", model, inputs, points=["together"])
+    assert any("examples share" in miss for miss in made.plan.described()["misses"])
+    ids = np.array([[1, 3], [3, 3]])
+    close(made.run(ids=ids)["attributions/together"], np.maximum(TABLE[ids], 0))
 
 
 def test_a_loop_that_makes_pictures(tmp_path):

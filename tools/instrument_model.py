@@ -35,6 +35,7 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an output that exist
 
 def main(_):
     from ig_tf import api, describe
+    from ig_tf.run import results
     values = flags.FLAGS
     if not _DRY_RUN.value and not _OUTPUT.value:
         raise IgTfError("--output=DIR is needed (or --dry_run, to see the plan only).")
@@ -44,8 +45,7 @@ def main(_):
     described = plan.described()
     print(describe.plan_text(described))
     if _PLAN.value:
-        with open(_PLAN.value, "w", encoding="utf-8") as stream:
-            json.dump(described, stream, indent=1, sort_keys=True)
+        results.write_file(_PLAN.value, json.dumps(described, indent=1, sort_keys=True).encode())
     if _DRY_RUN.value:
         print("\ndry run: nothing was written")
         return 0

@@ -203,8 +203,9 @@ def _foldable(tensor, depth=0):
 
 def _refuse_effects(op):
     if op.type in _LOOP_OPS:
-        raise GraphError(f"a while loop of TensorFlow 1 ({op.name}) stands on the path; it cannot "
-                         "be copied yet. Choose points behind the loop with --points.")
+        raise GraphError(f"a while loop of TensorFlow 1 ({op.name}) would have to be copied, "
+                         "which is not possible yet: it stands between the points and the target, "
+                         "or before points whose rows are not proved to be examples.")
     if op.type in ("Placeholder", "PlaceholderV2"):
         raise GraphError(f"the target needs placeholder {op.name!r}, which is not an input of the "
                          "signature.")

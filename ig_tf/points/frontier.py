@@ -192,8 +192,8 @@ def _through_loop(gather, features):
         if source.dtype.is_floating and features.depends(source):
             raise GraphError(
                 f"a while loop of TensorFlow 1 stands between {source.name!r} and the target (it "
-                f"ends in {gather.name!r}); its derivative cannot be taken yet. Choose points "
-                "behind the loop with --points.")
+                f"ends in {gather.name!r}); its derivative cannot be taken yet. A loop that makes "
+                "one row per example out of ids, strings or records (map_fn) can be handled.")
     return None
 
 

@@ -8,8 +8,8 @@ from ig_tf.graph.walk import SHAPE_OPS, ancestors_in_order, path_between
 from ig_tf.graph.work import is_shaped, source_name
 from ig_tf.points.bags import read_bag
 from ig_tf.points.features import Features, what_was_sent
-from ig_tf.points.frontier import (ZERO_GRADIENT, Stop, carries_gradient, classify, continued,
-                                   frontier, of_distinct_ids)
+from ig_tf.points.frontier import (POOLING, ZERO_GRADIENT, Stop, carries_gradient, classify,
+                                   continued, frontier, of_distinct_ids)
 from ig_tf.points.point import KINDS, Cut, Point, unique_names
 
 AUTO = "auto"
@@ -43,9 +43,11 @@ def locate(work, target, states, points=AUTO):
     features = Features(work, [target])
     stops = frontier(work, target, features, states)
     found = [stop for stop in stops if not stop.structure]
-    auto = _points(found, features)
+    auto, refused = _points(found, features)
     structure = [f"{stop.tensor.name}: {stop.structure}" for stop in stops if stop.structure]
     if points == AUTO:
+        if refused:
+            raise PointError(refused[0])
         if not auto:
             raise PointError(
                 f"the target {target.name!r} depends on no floating-point place of attribution; "
@@ -55,17 +57,20 @@ def locate(work, target, states, points=AUTO):
                 f"no derivative comes out of the target {target.name!r} ({target.op.type}) itself: "
                 "there is nothing to attribute to behind it. Choose another target.")
         chosen = auto
-        held = _uncovered(work, features, found, chosen)
     else:
         chosen = _named(work, target, features, auto, list(points))
-        held = _uncovered(work, features, found, chosen)
-    return Located(Cut(tuple(chosen), tuple(structure + held), _misses(work, features, target)),
-                   features)
+    held = _uncovered(work, features, found, chosen)
+    misses = refused + _misses(work, features, target)
+    return Located(Cut(tuple(chosen), tuple(structure + held), tuple(misses)), features)
 
 
 def _points(stops, features):
-    """Points of stops, named by feature, else by table, else by tensor."""
-    described = []
+    """Points of stops, named by feature, else by table, else by tensor.
+
+    Returns:
+      (points, sentences that say why a stop can be none).
+    """
+    described, points, refused = [], [], []
     order = list(KINDS)
     for stop in sorted(stops, key=lambda stop: order.index(stop.kind)):
         names = features.of(stop.tensor)
@@ -73,8 +78,12 @@ def _points(stops, features):
         wanted = "_X_".join(names) if names and len(names) <= 3 else table or _tensor_word(stop)
         described.append((wanted, stop, names, table))
     unique = unique_names([wanted for wanted, *_ in described])
-    return [_point(name, stop, features, names, table)
-            for name, (_, stop, names, table) in zip(unique, described)]
+    for name, (_, stop, names, table) in zip(unique, described):
+        try:
+            points.append(_point(name, stop, features, names, table))
+        except PointError as error:  # a cut that is named by hand may not need it
+            refused.append(str(error))
+    return points, refused
 
 
 def _point(name, stop, features, names, table):
@@ -99,7 +108,6 @@ def _point(name, stop, features, names, table):
                  names, table, tokens, bag)
 
 
-
 def _tensor_word(stop):
     return stop.tensor.op.name.rpartition("/")[2]
 
@@ -122,8 +130,7 @@ def _table(tensor):
                 return source.op.name
         elif op.type in ("DynamicStitch", "ParallelDynamicStitch"):
             queue.append(op.inputs[-1])
-        elif op.type.startswith(("SparseSegment", "Segment", "UnsortedSegment")) or op.type in (
-                "Identity", "Mul", "Reshape"):
+        elif op.type.startswith(POOLING) or op.type in ("Identity", "Mul", "Reshape"):
             queue.append(op.inputs[0])
     return None
 
@@ -250,4 +257,4 @@ def _misses(work, features, target):
             if not features.depends(op.inputs[1]) and not features.depends(op.inputs[0]):
                 misses.append(f"{op.name}: a lookup that does not depend on the input's content "
                               "(a position or a constant)")
-    return tuple(misses)
+    return misses
