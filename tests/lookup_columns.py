@@ -13,7 +13,6 @@ from lookup_truth import ANY, Example, Leaf, bag
 
 v1 = tf.compat.v1
 columns = tf.feature_column
-OLD = ("ref", "resource")
 EDGES = [0.0, 1.0, 2.0]  # of the bucketized number: four buckets
 DEEP = "input_layer/words_embedding/embedding_weights"
 
@@ -221,7 +220,7 @@ def sequence(keep):
     column = columns.sequence_categorical_column_with_vocabulary_list("words", WORDS)
     with scope(keep):
         layer, lengths = contrib.sequence_input_layer(
-            {"words": tf.sparse.from_dense(words)}, [columns.embedding_column(column, DIM)])
+            {"words": patterns.sparse_words(words)}, [columns.embedding_column(column, DIM)])
     counts = tf.cast(tf.maximum(lengths, 1), tf.float32)[:, None]
     return {"words": words}, tf.reduce_sum(layer, 1) / counts
 
@@ -308,7 +307,7 @@ PATTERNS = [
             (Expected(("words",), _LINEAR, ROWS, 1, "sum"),
              Expected(("x",), "linear_model/x_bucketized/weights", 4, 1, "sum",
                       ("tokens", "pooled")), _number("y")), MIXED, linear, "dense_layer",
-            BOTH, OLD,
+            BOTH, ("ref",),
             values=_values(**{_LINEAR: (ROWS, 1), "linear_model/x_bucketized/weights": (4, 1),
                               "linear_model/y/weights": (1, 1)})),
     Pattern("linear_weighted",

@@ -143,13 +143,12 @@ def save(pattern, keeping, folder):
         _give_values(v1.global_variables(), pattern.values or {}, session)
         tables = v1.tables_initializer(name="init_tables")
         if keeping != "frozen":
-            v1.saved_model.simple_save(session, str(folder), inputs, {"score": output},
-                                       legacy_init_op=tables)
+            _write(session, folder, inputs, output, tables)
             return
         names = {name: tensor.op.name for name, tensor in inputs.items()}
         frozen = v1.graph_util.convert_variables_to_constants(
             session, graph.as_graph_def(), [*names.values(), output.op.name, tables.name])
-    _save_frozen(frozen, names, str(folder))
+    _save_frozen(frozen, names, folder)
 
 
 def _give_values(variables, values, session):
@@ -168,9 +167,17 @@ def _save_frozen(graph_def, names, folder):
     with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
         tf.import_graph_def(graph_def, name="")
         inputs = {name: graph.get_tensor_by_name(op + ":0") for name, op in names.items()}
-        v1.saved_model.simple_save(
-            session, folder, inputs, {"score": graph.get_tensor_by_name("score:0")},
-            legacy_init_op=graph.get_operation_by_name("init_tables"))
+        _write(session, folder, inputs, graph.get_tensor_by_name("score:0"),
+               graph.get_operation_by_name("init_tables"))
+
+
+def _write(session, folder, inputs, output, tables):
+    signature = v1.saved_model.predict_signature_def(inputs, {"score": output})
+    builder = v1.saved_model.Builder(str(folder))
+    builder.add_meta_graph_and_variables(
+        session, ["serve"], {"serving_default": signature}, main_op=tables,
+        strip_default_attrs=True)
+    builder.save()
 
 
 # What is asked ------------------------------------------------------------------------------------
@@ -253,6 +260,12 @@ def ids_input(name="ids"):
 
 def words_input(name="words"):
     return v1.placeholder(tf.string, [None, LONGEST], name=name)
+
+
+def sparse_words(words):
+    """The words that are not "", as feature columns find them."""
+    where = tf.where(tf.not_equal(words, ""))
+    return tf.SparseTensor(where, tf.gather_nd(words, where), tf.shape(words, out_type=tf.int64))
 
 
 def records_input(**features):
@@ -470,7 +483,7 @@ def pooled(combiner, lookup_=None, **options):
     """embedding_lookup_sparse of hashed words."""
     def build(keep):
         words = words_input()
-        ids = buckets(tf.sparse.from_dense(words))
+        ids = buckets(sparse_words(words))
         found = (lookup_ or v1.nn.embedding_lookup_sparse)(
             keep(TABLE, vectors_of()), ids, None, keep.strategy, combiner=combiner, **options)
         return {"words": words}, tf.reshape(found, [-1, DIM])
@@ -523,7 +536,7 @@ def safe(combiner, default=None, backwards=False, parsed=False, **options):
             sparse = features["words"]
         else:
             words = words_input()
-            inputs, sparse = {"words": words}, tf.sparse.from_dense(words)
+            inputs, sparse = {"words": words}, sparse_words(words)
         if backwards:
             sparse = tf.SparseTensor(tf.reverse(sparse.indices, [0]),
                                      tf.reverse(sparse.values, [0]), sparse.dense_shape)
@@ -695,7 +708,7 @@ def both_looked_up(row):
 def two_encoders(keep):
     """One feature in a wide and a deep part: its total is the sum over both."""
     words = words_input()
-    ids = known(tf.sparse.from_dense(words))
+    ids = known(sparse_words(words))
     deep = v1.nn.safe_embedding_lookup_sparse(keep(TABLE, vectors_of()), ids, combiner="mean",
                                               partition_strategy=keep.strategy)
     wide = v1.nn.safe_embedding_lookup_sparse(keep("wide/words", vectors_of("wide/words", ROWS, 1)),
@@ -830,7 +843,7 @@ PATTERNS = [
             "clip_of_numbers", BOTH, BOTH, steps=256),
     Pattern("lookup_flattened", lookup_flattened, _IDS, IDS, in_a_row, "flattened_numbers",
             BOTH, ("ref",)),
-    Pattern("lookup_unique", lookup_unique, _IDS, IDS, in_a_row, "unique_of_codes",
+    Pattern("lookup_unique", lookup_unique, _IDS, IDS, in_a_row, "picked_by_gather_nd",
             BOTH, ("ref", "resource")),
     Pattern("lookup_gather_nd", lookup_gather_nd, _IDS, IDS, in_a_row, "picked_by_gather_nd", BOTH),
     Pattern("lookup_zero_padded", lookup_zero_padded, _IDS, IDS, zero_padded,

@@ -22,6 +22,7 @@ class Twin:
     Attributes:
       name, build, points, rows, steps: as there.
       said: words that must stand in what is held constant or missed.
+      may_refuse: whether a refusal that speaks of no lookup is right too.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Twin:
     rows: tuple
     said: tuple = ()
     steps: int = 16
+    may_refuse: bool = False
     values: object = None
     dtype: str = "float32"
 
@@ -68,15 +70,6 @@ def flattened_numbers(keep):
     x = x_input()
     found = tf.matmul(tf.reshape(x, [-1, 1]), keep("kernel", patterns.vectors_of("kernel", 1, 3)))
     return {"x": x}, tf.reshape(tf.tanh(found), [-1, LONGEST * 3])
-
-
-def unique_of_codes(keep):
-    """Distinct numbers gathered back for each place: integers, not vectors."""
-    del keep
-    codes = v1.placeholder(tf.int64, [None, LONGEST], name="codes")
-    distinct, places = tf.unique(tf.reshape(codes, [-1]))
-    found = tf.reshape(tf.gather(distinct, places), tf.shape(codes))
-    return {"codes": codes}, tf.reshape(tf.cast(found, tf.float32) * 0.1, [-1, LONGEST])
 
 
 def picked_by_gather_nd(keep):
@@ -188,9 +181,6 @@ TWINS = [
     Twin("gather_of_positions", gather_of_positions, (X,), NUMBERS, ("position",)),
     Twin("clip_of_numbers", clip_of_numbers, (X,), NUMBERS, steps=256),
     Twin("flattened_numbers", flattened_numbers, (X,), NUMBERS),
-    Twin("unique_of_codes", unique_of_codes,
-         (Expected(("codes",), None, None, None, kinds=("dense",)),),
-         tuple({"codes": codes} for codes in ([1, 2, 3, 3], [5, 2, 1, 0]))),
     Twin("picked_by_gather_nd", picked_by_gather_nd, (X,), _PLACES, ("place",)),
     Twin("gather_of_a_computed_table", gather_of_a_computed_table,
          (Expected(("memory",), None, None, None, kinds=("dense",)),),
@@ -202,7 +192,8 @@ TWINS = [
     Twin("counted_words", counted_words, (X,),
          beside("words", (["a", "b"], ["c"])), ("words",)),
     Twin("one_hot_as_a_mask", one_hot_as_a_mask, (X,), _PLACES, ("place",)),
-    Twin("segment_sum_of_numbers", segment_sum_of_numbers, _sums("values"), _RECORDS),
+    Twin("segment_sum_of_numbers", segment_sum_of_numbers, _sums("values"), _RECORDS,
+         may_refuse=True),
     Twin("weights_alone", weights_alone, _sums("weights"), _RECORDS),
     Twin("dense_layer", dense_layer, (X,), NUMBERS),
     Twin("condition_on_numbers", condition_on_numbers, (X,), NUMBERS),
