@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import lookup_patterns as patterns
 from lookup_patterns import (BOTH, DIM, LONGEST, RECORDS, ROWS, TEXTS, WEIGHTED, WORDS, Expected,
-                             Pattern, known_vectors, vectors_of)
+                             Pattern, Record, known_vectors, vectors_of)
 from lookup_truth import ANY, Example, Leaf, bag
 
 v1 = tf.compat.v1
@@ -76,7 +76,7 @@ def weighted_column():
     return columns.weighted_categorical_column(words_column(), "weights")
 
 
-# Truths --------------------------------------------------------------------------------------------
+# Truths ------------------------------------------------------------------------------------------
 
 
 def vocabulary_bag(table, combiner):
@@ -114,8 +114,12 @@ def shared(row):
     return Example(leaves, np.zeros(2 * DIM))
 
 
-KINDS = tuple({"kinds": kinds, "words": words} for kinds, words in (
+# Records, since a dense "" would be crossed as a word.
+KINDS = tuple({"examples": Record(kinds=kinds, words=words)} for kinds, words in (
     (["x"], ["a", "b"]), (["x"], ["a"]), (["y", "z"], ["c", "d", "c"]), ([], ["a"]), (["x"], [])))
+
+
+KINDS_AND_WORDS = {name: tf.io.VarLenFeature(tf.string) for name in ("kinds", "words")}
 
 
 def crossed_column():
@@ -124,6 +128,7 @@ def crossed_column():
 
 def crosses(row):
     """Buckets of all pairs of a row, by the op that crossed columns use."""
+    row = row["examples"]
     if not (row["kinds"] and row["words"]):
         return []
     sparse = [tf.sparse.from_dense(tf.constant([row[name]])) for name in ("kinds", "words")]
@@ -190,7 +195,7 @@ def linear(row):
 
 
 def wide_and_deep_columns(keep):
-    """One column in an embedding, an indicator and a linear model: three encoders of one feature."""
+    """One column in an embedding, an indicator and a linear model: three encoders."""
     inputs = placeholders(words=tf.string)
     with scope(keep):
         deep = v1.feature_column.input_layer(
@@ -233,7 +238,7 @@ def averaged(row):
                          for word, vector in zip(words, vectors)), np.zeros(DIM))
 
 
-# The table ------------------------------------------------------------------------------------------
+# The table ---------------------------------------------------------------------------------------
 
 
 def _values(**shapes):
@@ -258,7 +263,8 @@ PATTERNS = [
               input_layer(lambda combiner=combiner: [embedded(words_column(), combiner=combiner)],
                           **_STRINGS),
               (Expected(("words",), DEEP, combiner=combiner),), TEXTS,
-              vocabulary_bag(DEEP, combiner), "counted_words", ("ref", "resource", "div"),
+              vocabulary_bag(DEEP, combiner), "counted_words",
+              ("ref", "resource", "div") if combiner == "mean" else ("resource",),
               ("ref", "resource", "frozen", "div") if combiner == "mean" else (),
               values=_values(**{DEEP: (ROWS, DIM)}))
       for combiner in ("mean", "sqrtn")],
@@ -284,7 +290,7 @@ PATTERNS = [
             values=_values(**{"input_layer/words_weighted_by_weights_embedding/"
                               "embedding_weights": (ROWS, DIM)})),
     Pattern("column_crossed",
-            input_layer(lambda: [embedded(crossed_column())], kinds=tf.string, words=tf.string),
+            parsed(lambda: [embedded(crossed_column())], "input_layer", **KINDS_AND_WORDS),
             (Expected(("kinds", "words"), _CROSSED, combiner="mean"),), KINDS,
             crossed_bag(_CROSSED, DIM, "mean"), "counted_words", ("resource",), ("ref",),
             values=_values(**{_CROSSED: (ROWS, DIM)})),
@@ -318,7 +324,7 @@ PATTERNS = [
             "weights_alone", ("resource",), ("ref",),
             values=_values(**{"linear_model/words_weighted_by_weights/weights": (ROWS, 1)})),
     Pattern("linear_crossed",
-            linear_model(lambda: [crossed_column()], kinds=tf.string, words=tf.string),
+            parsed(lambda: [crossed_column()], "linear_model", **KINDS_AND_WORDS),
             (Expected(("kinds", "words"), _WIDE_CROSSED, ROWS, 1, "sum"),), KINDS,
             crossed_bag(_WIDE_CROSSED, 1, "sum"), "counted_words", ("resource",), ("ref",),
             values=_values(**{_WIDE_CROSSED: (ROWS, 1)})),

@@ -1,10 +1,11 @@
 """A table of embedding lookups, as TensorFlow 1 graphs write them: one small model per row.
 
-A row (`Pattern`) says how its model is made, which points must be found in it, what to ask it, and by
-`truth` what each example's answer must be (see lookup_truth.py). `KEEPINGS` are the ways in which a
-table of vectors is kept; a row lists those that it is tried with, and under `old` those with which
-old/write_lookups.py wrote it by TensorFlow 1.15.5 into fixtures/lookups_1_15. Rows of functions and
-Keras are in lookup_functions.py; graphs that look like lookups and are none in lookup_twins.py.
+A row (`Pattern`) says how its model is made, which points must be found in it, what to ask it, and
+by `truth` what each example's answer must be (see lookup_truth.py). `KEEPINGS` are the ways in
+which a table of vectors is kept; a row lists those that it is tried with, and under `old` those
+with which old/write_lookups.py wrote it by TensorFlow 1.15.5 into fixtures/lookups_1_15. Rows of
+functions and Keras are in lookup_functions.py; graphs that look like lookups and are none in
+lookup_twins.py.
 
 The file runs under Python 3.7 with TensorFlow 1.15 too, so that one text serves both.
 """
@@ -14,7 +15,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from lookup_truth import ANY, Example, Leaf, bag, head, numbers
+from lookup_truth import Example, Leaf, bag, head, numbers
 
 v1 = tf.compat.v1
 KEEPINGS = {
@@ -45,6 +46,7 @@ class Expected:
       vocabulary, dimension: rows and columns of the table.
       combiner: how the ids of an example are pooled, or None.
       kinds: any of these.
+      also: other names that the table may be called by.
     """
 
     features: tuple
@@ -53,6 +55,11 @@ class Expected:
     dimension: object = DIM
     combiner: object = None
     kinds: tuple = ("tokens",)
+    also: tuple = ()
+
+    def reads(self, table):
+        """Whether a point's table is the expected one."""
+        return table == self.table or table in self.also
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +81,7 @@ class Pattern:
       may_refuse: whether a refusal that names the table is right too, or a report of the table with
         the features' totals alone.
       alone: whether an empty example can be asked alone.
+      said: words that must stand in what is held constant or was passed over.
     """
 
     name: str
@@ -90,6 +98,7 @@ class Pattern:
     unordered: bool = False
     may_refuse: bool = False
     alone: bool = True
+    said: tuple = ()
 
 
 # How a table is kept, and how a model is saved --------------------------------------------------
@@ -180,7 +189,7 @@ def _write(session, folder, inputs, output, tables):
     builder.save()
 
 
-# What is asked ------------------------------------------------------------------------------------
+# What is asked -----------------------------------------------------------------------------------
 
 
 def feed(pattern, rows=None):
@@ -251,7 +260,7 @@ def clipped(vector, norm):
     return vector * until, until
 
 
-# Parts of models ----------------------------------------------------------------------------------
+# Parts of models ---------------------------------------------------------------------------------
 
 
 def ids_input(name="ids"):
@@ -306,7 +315,7 @@ def known_vectors(words, table=None):
     return [table[WORDS.index(word)] if word in WORDS else None for word in words]
 
 
-# Ids in a matrix ----------------------------------------------------------------------------------
+# Ids in a matrix ---------------------------------------------------------------------------------
 
 
 def in_a_row(row, table=None, share=1.0, name="ids", place=0, constant=0.0):
@@ -449,7 +458,7 @@ def by_hashed_numbers(row):
                          for index, one in enumerate(row["ids"])), np.zeros(LONGEST * DIM))
 
 
-# One id per example -------------------------------------------------------------------------------
+# One id per example ------------------------------------------------------------------------------
 
 
 def category(keep):
@@ -476,7 +485,7 @@ def by_joined(row):
     return Example((Leaf(0, text, vectors_of()[hashed([text])[0]]),), np.zeros(DIM))
 
 
-# Bags ---------------------------------------------------------------------------------------------
+# Bags --------------------------------------------------------------------------------------------
 
 
 def pooled(combiner, lookup_=None, **options):
@@ -558,7 +567,7 @@ def safe_bag(combiner, default=None):
     return truth
 
 
-# Bags that are pooled by hand ----------------------------------------------------------------------
+# Bags that are pooled by hand --------------------------------------------------------------------
 
 
 def examples_of(sparse):
@@ -631,7 +640,7 @@ def by_words(row):
     return Example(bag(words, known_vectors(words), "mean"), np.zeros(DIM))
 
 
-# One-hots times a matrix ---------------------------------------------------------------------------
+# One-hots times a matrix -------------------------------------------------------------------------
 
 
 def one_hot_category(keep):
@@ -678,13 +687,14 @@ def sparse_one_hot(keep):
     inputs, parsed = records_input(words=tf.io.VarLenFeature(tf.string))
     sparse = parsed["words"]
     ids = tf.strings.to_hash_bucket_fast(sparse.values, ROWS)
-    counts = tf.SparseTensor(tf.stack([sparse.indices[:, 0], ids], 1), tf.ones_like(ids, tf.float32),
+    where = tf.stack([sparse.indices[:, 0], ids], 1)
+    counts = tf.SparseTensor(where, tf.ones_like(ids, tf.float32),
                              tf.stack([sparse.dense_shape[0], tf.constant(ROWS, tf.int64)]))
     return inputs, tf.reshape(tf.sparse.sparse_dense_matmul(
         counts, tf.convert_to_tensor(keep(TABLE, vectors_of()))), [-1, DIM])
 
 
-# Tables and features that are used several times -----------------------------------------------------
+# Tables and features that are used several times -------------------------------------------------
 
 QUERIES = tuple({"query": query, "document": document} for query, document in (
     ([1, 2, 3, 0], [1, 1, 0, 0]), ([3, 3, 1, 0], [1, 2, 3, 0]), ([0, 0, 0, 0], [6, 5, 4, 2])))
@@ -724,7 +734,7 @@ def deep_and_wide(row):
                    + bag(words, wide, "sum", 1, DIM), np.zeros(DIM + 1))
 
 
-# Positions and segments -------------------------------------------------------------------------------
+# Positions and segments --------------------------------------------------------------------------
 
 
 def beside_positions(places):
@@ -751,7 +761,7 @@ def positions_by_slice(ids, table):
 
 
 def positions_of_the_present(ids, table):
-    """Counted over the ids that are no padding: known from where ids are, not from what they are."""
+    """Counted over the ids that are no padding: from where ids are, not from what they are."""
     present = tf.cast(tf.not_equal(ids, 0), tf.int32)
     return tf.gather(table, tf.cumsum(present, 1) * present)
 
@@ -790,7 +800,7 @@ def both_added(row):
     return Example(in_a_row(row).leaves + segments.leaves, segments.constant)
 
 
-# Bodies of conditions and loops ------------------------------------------------------------------------
+# Bodies of conditions and loops ------------------------------------------------------------------
 
 
 def in_a_condition(keep):
@@ -821,7 +831,7 @@ def halving(row):
                          for time, one in enumerate(row["ids"])), np.zeros(DIM))
 
 
-# The table ----------------------------------------------------------------------------------------------
+# The table ---------------------------------------------------------------------------------------
 
 _IDS, _WORDS = (Expected(("ids",)),), Expected(("words",))
 
@@ -866,7 +876,7 @@ PATTERNS = [
             by_words, "counted_words", BOTH, BOTH),
     *[Pattern("pooled_" + combiner, pooled(combiner), _pooled(combiner), FULL_TEXTS,
               hashed_bag(combiner), "segment_sum_of_numbers",
-              ALL if combiner == "mean" else WHOLE,
+              ALL if combiner == "mean" else BOTH,
               ("ref", "resource", "frozen", "mod", "div") if combiner == "mean" else ("ref",))
       for combiner in COMBINERS],
     Pattern("pooled_some_empty", pooled("mean"), _pooled("mean"), TEXTS, hashed_bag("mean"),
@@ -925,7 +935,8 @@ PATTERNS = [
             "counted_words", BOTH, ("ref", "resource", "frozen")),
     *[Pattern("beside_" + name, beside_positions(places), _IDS, IDS, with_positions(where),
               "gather_of_positions", ("resource",),
-              ("resource",) if name in ("range", "slice") else ())
+              ("resource",) if name in ("range", "slice") else (),
+              said=("deep/places", "position"))
       for name, (places, where) in POSITIONS.items()],
     Pattern("segments_sent", segments_sent,
             (Expected(("ids",)), Expected(("segments",), "deep/segments")),

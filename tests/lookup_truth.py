@@ -5,9 +5,10 @@ weighted sum) on a vector h, and h is a sum of looked-up vectors:
 
     h = constant + sum over the leaves of (share * vector, placed at `start`)
 
-Along the straight path from zero vectors, h(a) = constant + a * (h - constant), so a leaf's share of
-the attribution is its part of h times the integral of the network's derivative. The integral is taken
-at the middles of 2,000 steps: not the rule of the signature, so that both cannot be wrong alike.
+Along the straight path from zero vectors, h(a) = constant + a * (h - constant), so a leaf's share
+of the attribution is its part of h times the integral of the network's derivative. The integral is
+taken at the middles of 2,000 steps: not the rule of the signature, so that both cannot be wrong
+alike.
 
 Nothing of ig_tf is used here. The file runs under Python 3.7 too: old/write_lookups.py imports it.
 """

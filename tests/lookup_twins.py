@@ -1,4 +1,4 @@
-"""Graphs that look like lookups and are none: each row is the negative twin of lookup_patterns.py's.
+"""Graphs that look like lookups and are none: negative twins of the rows of lookup_patterns.py.
 
 What is expected of them are their own points, which have no table, and words that must stand in the
 sentences on what is held constant or was passed over. `lookup_patterns.Pattern.twin` names them.

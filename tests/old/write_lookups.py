@@ -15,10 +15,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TESTS))
+sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
-import lookup_columns  # noqa: E402
-import lookup_patterns  # noqa: E402
+from tests import lookup_columns  # noqa: E402
 
 FIXTURES = TESTS / "fixtures" / "lookups_1_15"
 
@@ -29,13 +28,14 @@ def strip(path):
     proto = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     for meta_graph in proto.meta_graphs:
         meta_graph.meta_info_def.ClearField("stripped_op_list")
-    file.write_bytes(proto.SerializeToString())
+    file.write_bytes(proto.SerializeToString(deterministic=True))
 
 
 def main(names):
     """Writes the rows of these names, or all."""
     if tf.__version__ != "1.15.5":
         raise SystemExit("needs TensorFlow 1.15.5, found " + tf.__version__)
+    lookup_patterns = lookup_columns.patterns
     for pattern in lookup_patterns.PATTERNS + lookup_columns.PATTERNS:
         for keeping in pattern.old:
             folder = FIXTURES / (pattern.name + "-" + keeping)
