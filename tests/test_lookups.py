@@ -74,8 +74,22 @@ class Built:
         return isinstance(self.metadata, str)
 
 
+@pytest.fixture(name="source", scope="session")
+def fixture_source(tmp_path_factory):
+    """A function from a case to the folder of its model; each is made once."""
+    made = {}
+
+    def source(case):
+        name = str(case)
+        if name not in made:
+            made[name] = case.path(tmp_path_factory.mktemp("lookup") / "model")
+        return made[name]
+
+    return source
+
+
 @pytest.fixture(name="built", scope="session")
-def fixture_built(tmp_path_factory):
+def fixture_built(source, tmp_path_factory):
     """A function from a case to its `Built`; each is made once, with the error that it ended in."""
     made = {}
 
@@ -83,7 +97,8 @@ def fixture_built(tmp_path_factory):
         name = str(case)
         if name not in made:
             try:
-                made[name] = build(case, tmp_path_factory.mktemp("lookup"))
+                output = tmp_path_factory.mktemp("explained") / "model"
+                made[name] = build(case, source(case), output)
             except Exception as error:  # pylint: disable=broad-except
                 made[name] = error
         if isinstance(made[name], Exception):
@@ -93,16 +108,16 @@ def fixture_built(tmp_path_factory):
     return built
 
 
-def build(case, folder):
+def build(case, source, output):
     try:
-        plan = ig_tf.instrument(ig_tf.load(case.path(folder / "model")), steps=case.pattern.steps)
+        plan = ig_tf.instrument(ig_tf.load(source), steps=case.pattern.steps)
     except IgTfError as error:
         if not case.pattern.may_refuse:
             raise
         return Built(str(error), None, {})
-    metadata = ig_tf.save(plan, folder / "explained")
+    metadata = ig_tf.save(plan, output)
     loader = "v2" if case.keeping == "function" else "v1"
-    run = builders.LOADERS[loader](folder / "explained")
+    run = builders.LOADERS[loader](output)
 
     def ask(rows):
         return run(**lookup_patterns.feed(case.pattern, rows))
@@ -353,6 +368,19 @@ def test_company_in_the_batch_changes_nothing(case, built):
             single = made.ask([row])
             alike(case, {key: single[key] for key in without},
                   {key: value[place:place + 1] for key, value in without.items()}, row)
+
+
+@every_case
+def test_the_truth_is_that_of_the_model(case, source):
+    """What is compared with: the original model predicts the same, and its parts sum up."""
+    run = builders.open_v1(source(case), "serving_default")
+    (found,) = run(**lookup_patterns.feed(case.pattern)).values()
+    for close, answers in truths(case.pattern, case.pattern.rows):
+        np.testing.assert_allclose(found.ravel(), [one.prediction for one in answers],
+                                   atol=max(close, 2e-6))
+        for one in answers:
+            difference = one.prediction - one.baseline_prediction
+            np.testing.assert_allclose(sum(one.totals), difference, atol=1e-3)
 
 
 # What looks like it ------------------------------------------------------------------------------
