@@ -1,8 +1,10 @@
 """Rules for sparse tensors whose first axis is the batch, and for what is pooled from them."""
 
+import numpy as np
+
 from ig_tf.graph import row_rules
 from ig_tf.graph.shape_values import entries_of, static
-from ig_tf.graph.states import (BATCH, CountOfValues, Distinct, Index, IndexPair, ListOf, Positions,
+from ig_tf.graph.states import (BATCH, CountOf, Distinct, Index, IndexPair, ListOf, Positions,
                                 Rows, Segments, Shared, Size, SparseIndices, SparseShape, Values,
                                 is_shared)
 
@@ -102,15 +104,34 @@ def slice_of_indices(op, inputs):
         return None
     begin = static(op.inputs[1])
     column_only = op.get_attr("shrink_axis_mask") == 2 and begin is not None and len(begin) == 2
-    if column_only and begin[1] == 0:
-        return Segments(inputs[0].filled)
-    return Values() if column_only else None
+    return _column(inputs[0], begin[1]) if column_only else None
+
+
+def gathered_column(op, inputs):
+    """The same by tf.gather(indices, 0, axis=1)."""
+    if not isinstance(inputs[0], SparseIndices) or len(op.inputs) < 3:
+        return None
+    column = static(op.inputs[1])
+    if static(op.inputs[2]) not in (1, -1) or column is None or np.ndim(column):
+        return None
+    return _column(inputs[0], column)
+
+
+def columns(op, inputs):
+    """The same by tf.unstack(indices, axis=1)."""
+    if not isinstance(inputs[0], SparseIndices) or op.get_attr("axis") not in (1, -1):
+        return None
+    return [_column(inputs[0], place) for place in range(len(op.outputs))]
+
+
+def _column(indices, place):
+    return Segments(indices.filled) if place == 0 else Values()
 
 
 def unchanged(op, inputs):
     """Identity and Cast of any part of a sparse tensor."""
     parts = (Segments, Distinct, SparseIndices, SparseShape, Positions, Index, IndexPair,
-             CountOfValues, ListOf)
+             CountOf, ListOf)
     return inputs[0] if isinstance(inputs[0], parts) else None
 
 
@@ -137,15 +158,36 @@ def gather_distinct(op, inputs):
 
 def sparse_segment(op, inputs):
     """Pooling: data rows are gathered by index, summed by example. Empty examples at the end of
-    the batch have no row unless every example was filled."""
+    the batch have no row unless every example was filled: the model gives no answer for these."""
     data, indices, segments = inputs[:3]
     known = isinstance(data, (Distinct, Shared)) and isinstance(indices, Values)
-    return Rows(0) if known and isinstance(segments, Segments) and segments.filled else None
+    return Rows(0) if known and isinstance(segments, Segments) else None
 
 
 def segment(op, inputs):
-    filled = isinstance(inputs[1], Segments) and inputs[1].filled
-    return Rows(0) if filled and isinstance(inputs[0], Values) else None
+    known = isinstance(inputs[0], Values) and isinstance(inputs[1], Segments)
+    return Rows(0) if known else None
+
+
+def numbered_segment(op, inputs):
+    """Pooling into as many rows as there are examples, empty ones included."""
+    numbers = entries_of(op.inputs[-1], inputs[-1])
+    if numbers != (BATCH,) or not isinstance(inputs[-2], Segments):
+        return None
+    if op.type.startswith("Unsorted"):
+        return Rows(0) if isinstance(inputs[0], Values) else None
+    known = isinstance(inputs[0], (Distinct, Shared)) and isinstance(inputs[1], Values)
+    return Rows(0) if known else None
+
+
+def sparse_matmul(op, inputs):
+    """[batch, vocabulary] times a matrix: one row per example."""
+    indices, values, shape, dense = inputs
+    entries = entries_of(op.inputs[2], shape)
+    examples = isinstance(shape, SparseShape) or bool(entries) and entries[0] == BATCH
+    fits = (isinstance(indices, SparseIndices) and (_per_value(values) or is_shared(values))
+            and examples and is_shared(dense) and not op.get_attr("adjoint_a"))
+    return Rows(0) if fits else None
 
 
 def sparse_to_dense(op, inputs):
@@ -155,6 +197,12 @@ def sparse_to_dense(op, inputs):
             inputs[2], (Values, Shared)):
         return Rows(0)
     return None
+
+
+def reorder(op, inputs):
+    """The same values, in the order of their examples."""
+    fits = isinstance(inputs[0], SparseIndices) and _per_value(inputs[1])
+    return [SparseIndices(inputs[0].filled), Values()] if fits else None
 
 
 def sparse_cross(op, inputs):
@@ -191,11 +239,17 @@ RULES = {
     "Cast": _with_row_rule(unchanged, "Cast"),
     "Identity": _with_row_rule(unchanged, "Identity"),
     "Unique": unique,
-    **{name: _either(retain, _with_row_rule(gather_distinct, name))
+    **{name: _either(gathered_column, _either(retain, _with_row_rule(gather_distinct, name)))
        for name in ("Gather", "GatherV2", "ResourceGather")},
+    "Unpack": _with_row_rule(columns, "Unpack"),
     **dict.fromkeys(("SparseSegmentSum", "SparseSegmentMean", "SparseSegmentSqrtN"),
                     sparse_segment),
     **dict.fromkeys(("SegmentSum", "SegmentMean"), segment),
+    **dict.fromkeys(("UnsortedSegmentSum", "SparseSegmentSumWithNumSegments",
+                     "SparseSegmentMeanWithNumSegments", "SparseSegmentSqrtNWithNumSegments"),
+                    numbered_segment),
+    "SparseTensorDenseMatMul": sparse_matmul,
     "SparseToDense": sparse_to_dense,
+    "SparseReorder": reorder,
     **dict.fromkeys(("SparseCross", "SparseCrossV2", "SparseCrossHashed"), sparse_cross),
 }

@@ -65,8 +65,10 @@ class IndexPair:
 
 
 @dataclasses.dataclass(frozen=True)
-class CountOfValues:
-    """The shape of something with one row per value."""
+class CountOf:
+    """The shape of something with one row per value, or per distinct id (`rows`)."""
+
+    rows: object
 
 
 @dataclasses.dataclass(frozen=True)
