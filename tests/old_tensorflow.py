@@ -78,7 +78,7 @@ def _found_or_made():
     if named:
         done = _run([named, "-c", ASK], 120) if shutil.which(named) else None
         if done is None or done.stdout.strip() != TENSORFLOW:
-            found = "it cannot be run" if done is None else (done.stdout + done.stderr)[-500:]
+            found = "it cannot be run" if done is None else done.stdout or done.stderr[-500:]
             raise ValueError(f"{VARIABLE}={named} should be a Python with TensorFlow {TENSORFLOW}; "
                              f"found: {found}")
         return named, None

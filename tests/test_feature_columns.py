@@ -58,8 +58,15 @@ def run_here(program, *arguments):
     return done.stdout
 
 
-VERSIONS = pytest.mark.parametrize(
-    "run", [pytest.param(old_tensorflow.run, id="1.15"), pytest.param(run_here, id="here")])
+def in_versions(*names, only_in_1=(), both=((),)):
+    """Parametrizes a test by `run` and these values, some of which TensorFlow 2 does not have."""
+    cases = [pytest.param(run, *values, id="-".join([version, *values[:1]]))
+             for version, run in (("1.15", old_tensorflow.run), ("here", run_here))
+             for values in (*both, *(only_in_1 if version == "1.15" else ()))]
+    return pytest.mark.parametrize(["run", *names], cases)
+
+
+VERSIONS = in_versions()
 
 
 # --- each entry point, in both versions ----------------------------------------------------------
@@ -107,8 +114,7 @@ WIDE_COLUMNS = {  # of each the table is "NAME/weights"; a combiner where ids ar
 }
 
 
-@VERSIONS
-@pytest.mark.parametrize("way, call, scope", [
+@in_versions("way", "call", "scope", both=[
     ("input_layer", "input_layer", "input_layer"),
     ("input_layer_own_arguments", "input_layer", "input_layer"),
     ("input_layer_shared", "input_layer", "input_layer"),
@@ -144,14 +150,11 @@ def test_towers_share_their_tables(run):
         "feature_column_input_layer/job_embedding/embedding_weights"]
 
 
-@VERSIONS
-@pytest.mark.parametrize("way, call, combiner, scope", [
+@in_versions("way", "call", "combiner", "scope", both=[
     ("linear_model", "linear_model", "mean", "linear_model/"),
-    ("linear_model_in_parts", "linear_model", "sum", "wide/linear_model/"),
-    ("linear_model_of_layers", "LinearModel", "sqrtn", "linear_model/")])
+    ("linear_model_in_parts", "linear_model", "sum", "wide/linear_model/")],
+    only_in_1=[("linear_model_of_layers", "LinearModel", "sqrtn", "linear_model/")])
 def test_linear_columns(run, way, call, combiner, scope):
-    if way == "linear_model_of_layers" and run is run_here:
-        pytest.skip("TensorFlow 2 has no LinearModel of feature columns")
     found = every_entry_point(run, "recorded")[way]["records"]
     assert [one["column"] for one in found] == sorted(WIDE_COLUMNS)
     for one in found:
@@ -162,12 +165,9 @@ def test_linear_columns(run, way, call, combiner, scope):
         assert one["table"] == f"{scope}{one['column']}/weights"
 
 
-@VERSIONS
-@pytest.mark.parametrize("way, call", [("sequence_features", "SequenceFeatures"),
-                                       ("sequence_input_layer", "sequence_input_layer")])
+@in_versions("way", "call", both=[("sequence_features", "SequenceFeatures")],
+             only_in_1=[("sequence_input_layer", "sequence_input_layer")])
 def test_sequence_columns(run, way, call):
-    if way == "sequence_input_layer" and run is run_here:
-        pytest.skip("TensorFlow 2 has no sequence_input_layer")
     found = every_entry_point(run, "recorded")[way]["records"]
     expected = [("counts", "SequenceNumericColumn", None, None),
                 ("words_embedding", "EmbeddingColumn", f"{way}/words_embedding/embedding_weights",
@@ -307,7 +307,7 @@ def test_weights_are_the_terms_of_the_sum():
              {name: by_name[one["table"]] for name, one in found.items()}])
     # Four float32 terms of size up to 70 |weight|: a few units in the last place of 200.
     np.testing.assert_allclose(sum(terms.values()) + bias, logits, rtol=0, atol=1e-4)
-    np.testing.assert_allclose(terms["age"], GIVEN["age"] @ tables["age"], rtol=1e-6)
+    np.testing.assert_allclose(terms["age"], GIVEN["age"] @ tables["age"], rtol=QUOTIENT)
     np.testing.assert_array_equal(terms["age_bucketized"], tables["age_bucketized"])
     x, y = tables["words"]
     np.testing.assert_array_equal(terms["words"], [x + y, y, x + x])
@@ -568,6 +568,18 @@ def test_a_module_that_cannot_be_wrapped_undoes_the_rest(monkeypatch):
     with pytest.raises(TypeError, match="as it is"):
         feature_columns.enable()
     assert v1.nn.embedding_lookup is original
+
+
+def test_lazy_modules_stay_unloaded(monkeypatch):
+    class Lazy(types.ModuleType):
+        @property
+        def __dict__(self):
+            raise AssertionError("asked what it holds")
+
+    monkeypatch.setitem(sys.modules, "lazy", Lazy("lazy"))
+    monkeypatch.setitem(sys.modules, "none", None)
+    with record_feature_columns():
+        assert look_up() == 1
 
 
 def test_an_error_of_the_recorder_is_a_warning(monkeypatch):

@@ -118,9 +118,8 @@ def records(graph_or_items):
       combiner: "mean", "sum", "sqrtn" or None.
       call: the TensorFlow function or layer that was called.
     """
-    items, found = graph_or_items, {}
-    if hasattr(items, "get_collection"):
-        items = items.get_collection(COLLECTION)
+    found, of_graph = {}, hasattr(graph_or_items, "get_collection")
+    items = graph_or_items.get_collection(COLLECTION) if of_graph else graph_or_items
     for one in map(_parsed, items):
         if one is not None:
             found.setdefault((one["tensor"], one["column"]), one)
@@ -197,8 +196,8 @@ def _found(module, name):
     """What stands in TensorFlow under that name, mostly a private one."""
     try:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError):
-        raise _not_for_this_tensorflow("there is no {}.{}".format(module, name))
+    except (ImportError, AttributeError) as error:
+        raise _not_for_this_tensorflow("there is no {}.{}".format(module, name)) from error
 
 
 def _not_for_this_tensorflow(why):
@@ -214,9 +213,11 @@ def _replace_everywhere(functions, others):
     Modules import functions by name (`tf.nn` itself does so), and each has its own reference.
     """
     replacements = {id(one): other for one, other in zip(functions, others)}
+    # Not vars(), which asks the module: a lazy one might load what it stands for.
+    contents = types.ModuleType.__dict__["__dict__"].__get__
     for module in list(sys.modules.values()):
-        if isinstance(module, types.ModuleType):
-            for name, value in list(vars(module).items()):
+        if issubclass(type(module), types.ModuleType):
+            for name, value in list(contents(module).items()):
                 if id(value) in replacements:
                     setattr(module, name, replacements[id(value)])
 
