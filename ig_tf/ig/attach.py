@@ -279,8 +279,9 @@ def _point_keys(point, work, values, found):
     if tokens.shape.rank != 2:
         tokens = tf.reshape(tokens, shape[:2])
     if point.kind == "one_hot":  # what only fills a row up is hot nowhere
-        hot = tf.reduce_any(tf.reshape(values[point.tensor], shape) != 0, -1)
-        there = tf.cast(hot | (tokens != padding(tokens.dtype)), tf.int64)
+        hot = tf.reduce_any(tf.not_equal(tf.reshape(values[point.tensor], shape), 0), -1)
+        sent_one = tf.not_equal(tokens, padding(tokens.dtype))
+        there = tf.cast(tf.logical_or(hot, sent_one), tf.int64)
         places = tf.range(1, tf.cast(count, tf.int64) + 1)
         length = tf.reduce_max(tf.pad(there * places, [[0, 0], [1, 0]]), 1)
     else:

@@ -58,9 +58,9 @@ def _positions(bag, values):
 def _with_defaults(scores, tokens, examples, of_defaults, empty):
     """One more entry for each empty example: the id that the model puts there by default."""
     rows = tf.cast(tf.where(empty)[:, 0], examples.dtype)
-    padding = tf.fill(tf.shape(rows), padding(tokens.dtype))
+    default = tf.fill(tf.shape(rows), padding(tokens.dtype))
     return (tf.concat([scores, tf.gather(of_defaults, rows)], 0),
-            tf.concat([tokens, padding], 0), tf.concat([examples, rows], 0))
+            tf.concat([tokens, default], 0), tf.concat([examples, rows], 0))
 
 
 def _examples(bag, values):
@@ -125,15 +125,15 @@ def crossed_strings(op, values):
     """The keys of each crossed value, joined by `_X_`, in the order of the hashed ones."""
     inputs = [values[tensor.name] for tensor in op.inputs]
     count = op.get_attr("N")
-    dense = inputs[3 * count:3 * count + len(_dense_types(op))]
+    dense = inputs[3 * count:3 * count + len(op.get_attr("dense_types"))]
     return tf.raw_ops.SparseCross(
-        indices=inputs[:count], values=inputs[count:2 * count],
-        shapes=inputs[2 * count:3 * count], dense_inputs=dense, hashed_output=False, num_buckets=0,
-        hash_key=0, out_type=tf.string, internal_type=tf.string)[1]
+        indices=inputs[:count], values=_as_strings(inputs[count:2 * count]),
+        shapes=inputs[2 * count:3 * count], dense_inputs=_as_strings(dense), hashed_output=False,
+        num_buckets=0, hash_key=0, out_type=tf.string, internal_type=tf.string)[1]
 
 
-def _dense_types(op):
-    return op.get_attr("dense_types")
+def _as_strings(tensors):
+    return [t if t.dtype == tf.string else tf.strings.as_string(t) for t in tensors]
 
 
 def _padded(op, tokens, others):
