@@ -77,10 +77,12 @@ class SparseIndices:
 
     `filled`: each example has at least one value (after SparseFillEmptyRows).
     `one_each`: each example has exactly one, in order.
+    `unit`: column 0 is the example; otherwise k consecutive numbers stand for one example.
     """
 
     filled: bool = False
     one_each: bool = False
+    unit: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,9 +104,10 @@ class Positions:
 
 @dataclasses.dataclass(frozen=True)
 class Segments:
-    """For each value of a sparse tensor, the number of its example."""
+    """For each value of a sparse tensor, the number of its example (`unit`, as SparseIndices)."""
 
     filled: bool = False
+    unit: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

@@ -85,12 +85,13 @@ class _Measure:
 
 def _rows_of(point, recipe, values):
     """{key: _Row} of what a point shows; alone, an example may be narrower than in its batch."""
-    tensor = values[point.tensor]
+    batch = tf.shape(values[recipe.target.tensor])[0]
+    tensor = _unfolded(point, values[point.tensor], batch)
     wide = integrate.accumulator(tensor.dtype)
     if not point.bag:
         return {f"attributions/{point.name}":
                 _Row(tf.TensorSpec(tensor.shape[1:], wide), tf.shape(tensor)[1:])}
-    width = longest(point.bag, values, tf.shape(values[recipe.target.tensor])[0])[None]
+    width = longest(point.bag, values, batch)[None]
     tokens = tf.string if _of_strings(recipe.work, point.bag.sent) else tf.int64
     return {f"attributions/{point.name}": _Row(tf.TensorSpec([None], wide), width),
             f"tokens/{point.name}": _Row(tf.TensorSpec([None], tokens), width),
@@ -111,7 +112,9 @@ def _integrated(recipe, path, values):
     attributions = integrate.attributions(path, integrals)
     shown = []
     for point, attribution, integral in zip(recipe.points, attributions, integrals):
-        shown += per_id(point.bag, recipe.work, values, integral) if point.bag else [attribution]
+        batch = tf.shape(attribution)[0]
+        shown += (per_id(point.bag, recipe.work, values, integral, batch) if point.bag
+                  else [attribution])
     totals = [tf.reduce_sum(tf.cast(attribution, tf.float64), tf.range(1, tf.rank(attribution)))
               for attribution in attributions]  # parts may cancel
     return [*shown, *totals, start]
@@ -135,7 +138,8 @@ def _path(recipe, xs, extras, index, shared, sizes=None):
         for name, value in (sizes or {}).items():
             given[name] = surgery.resized(value, recipe.copy.sizes[name], examples,
                                           tf.shape(rows[0])[0])
-        given.update({point.tensor: row for point, row in zip(recipe.points, rows)})
+        given.update({point.tensor: _folded(point, row)
+                      for point, row in zip(recipe.points, rows)})
         given.pop(TOP, None)
         return surgery.copy(recipe.work, recipe.copy, given)[recipe.target.tensor]
 
@@ -145,12 +149,31 @@ def _path(recipe, xs, extras, index, shared, sizes=None):
     return integrate.Path(function, scores, xs, baselines, extras)
 
 
+def _unfolded(point, tensor, batch):
+    """[batch, k, ...] of a folded point's [batch * k, ...]; others as they are."""
+    if not point.folded:
+        return tensor
+    each = tf.shape(tensor)[0] // tf.maximum(batch, 1)
+    shape = tf.concat([[batch, each], tf.shape(tensor)[1:]], 0)
+    return tf.ensure_shape(tf.reshape(tensor, shape), [None, None, *tensor.shape[1:]])
+
+
+def _folded(point, rows):
+    """The rows of the graph's own tensor again."""
+    if not point.folded:
+        return rows
+    shape = tf.shape(rows)
+    merged = tf.reshape(rows, tf.concat([[shape[0] * shape[1]], shape[2:]], 0))
+    return tf.ensure_shape(merged, [None, *rows.shape[2:]])
+
+
 def _by_rows(recipe, values, measure):
     shared = {name: values[name] for name in recipe.copy.shared}
     sizes = {name: values[name] for name in recipe.copy.sizes}
     extras = {name: (values[name], axis) for name, axis in recipe.copy.per_example.items()}
     scores = values[recipe.target.tensor]
     xs = [_one_each(point, values[point.tensor], scores) for point in recipe.points]
+    xs = [_unfolded(point, x, tf.shape(scores)[0]) for point, x in zip(recipe.points, xs)]
     index = _pinned(recipe.target, scores)
     found = measure.function(_path(recipe, xs, extras, index, shared, sizes), values)
     return [*found, _selected(recipe.target, scores, index), index]
@@ -158,7 +181,7 @@ def _by_rows(recipe, values, measure):
 
 def _one_each(point, x, scores):
     """Pooling without filling leaves out empty examples at the end of a batch: never in silence."""
-    if not point.bag or point.bag.filled is not None:
+    if not point.bag or point.folded or point.bag.filled is not None:
         return x
     fits = tf.debugging.assert_equal(tf.shape(x)[0], tf.shape(scores)[0], message=(
         f"point {point.name}: the model pools ids without filling empty examples, and the last "
@@ -182,7 +205,7 @@ def _alone_each(recipe, values, measure):
         mine = surgery.copy(recipe.work, recipe.prefix, {**shared, **sliced})
         mine.update(sliced)
         # One example must give one row; anything else is no value per example.
-        rows = [tf.ensure_shape(mine[point.tensor], [1, *point.shape[1:]])
+        rows = [tf.ensure_shape(_unfolded(point, mine[point.tensor], 1), [1, *point.shape[1:]])
                 for point in recipe.points]
         extras = {name: (mine[name], 0) for name in recipe.copy.per_example}
         scores = mine[recipe.target.tensor]

@@ -55,7 +55,7 @@ def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None):
     _refuse_values(states, tensors)
     if any(np.any(baseline.values[point.name]) for point in points if point.bag):
         points = [point.without_bag() for point in points]  # an id's share needs a zero baseline
-    reason = _not_by_rows(states, tensors, goal)
+    reason = _not_by_rows(states, points, tensors, goal)
     prefix = None
     if reason is None:
         copy = surgery.plan_copy(work, tensors, [goal], states)
@@ -83,11 +83,12 @@ def _refuse_values(states, tensors):
                 "ids that examples share, not examples. Choose a point behind the pooling.")
 
 
-def _not_by_rows(states, tensors, goal):
+def _not_by_rows(states, points, tensors, goal):
     """Why rows may not be repeated and regrouped, or None where they may."""
-    for tensor in [*tensors, goal]:
+    folded = [point.folded for point in points]
+    for tensor, several in zip([*tensors, goal], [*folded, False]):
         state = states.get(tensor.name)
-        if state != Rows(0):
+        if state != Rows(0, not several):
             detail = f": {state.reason} is not known to keep examples apart" if isinstance(
                 state, Mixed) else " does not have one row per example"
             return f"{tensor.name}{detail}"

@@ -13,23 +13,26 @@ SHARES = {
 }
 
 
-def per_id(bag, work, values, integral):
+def per_id(bag, work, values, integral, batch):
     """Attribution of each id of a bag, for a zero baseline.
 
     Args:
       bag: a `Bag`.
       work: the `Work` whose tensors it names.
       values: {tensor name: tensor} with all of `bag.tensors()`.
-      integral: [batch, dim], the integral of dF/d(pooled vector) along the path.
+      integral: [batch, dim], the integral of dF/d(pooled vector) along the path; [batch, k, dim]
+        where each example has k pooled vectors.
+      batch: number of examples.
 
     Returns:
       (attributions [batch, longest], tokens [batch, longest] padded with "" or -1,
       length [batch] int64).
     """
-    batch = tf.shape(integral)[0]
+    integral = tf.reshape(integral, [-1, integral.shape[-1] or tf.shape(integral)[-1]])
+    pooled = tf.shape(integral)[0]
     rows, segments = _rows(bag, values, integral.dtype)
     count = tf.math.unsorted_segment_sum(
-        tf.ones_like(segments, integral.dtype), segments, batch)
+        tf.ones_like(segments, integral.dtype), segments, pooled)
     share = SHARES[bag.share](tf.gather(count, segments))
     scores = share * tf.reduce_sum(rows * tf.gather(integral, segments), -1)
     tokens, examples = sent(bag.sent, work, values), _examples(bag, values)
@@ -37,13 +40,14 @@ def per_id(bag, work, values, integral):
     if bag.filled is not None:
         places, empty = (values[name] for name in bag.filled)
         if bag.default_counts:
-            of_defaults = tf.where(empty, tf.math.unsorted_segment_sum(scores, segments, batch), 0)
+            of_defaults = tf.where(empty, tf.math.unsorted_segment_sum(scores, segments, pooled), 0)
         scores = tf.gather(scores, places)
     if bag.kept:  # what the model does not know has no part in its answer
         scores = tf.scatter_nd(tf.cast(_positions(bag, values), tf.int32)[:, None], scores,
                                [tf.size(tokens)])
     if of_defaults is not None:
-        scores, tokens, examples = _with_defaults(scores, tokens, examples, of_defaults, empty)
+        scores, tokens, examples = _with_defaults(
+            scores, tokens, examples, of_defaults, empty, pooled // tf.maximum(batch, 1))
     return _by_example(examples, scores, tokens, batch)
 
 
@@ -55,12 +59,12 @@ def _positions(bag, values):
     return positions
 
 
-def _with_defaults(scores, tokens, examples, of_defaults, empty):
-    """One more entry for each empty example: the id that the model puts there by default."""
+def _with_defaults(scores, tokens, examples, of_defaults, empty, rows_each):
+    """One more entry for each empty bag: the id that the model puts there by default."""
     rows = tf.cast(tf.where(empty)[:, 0], examples.dtype)
     default = tf.fill(tf.shape(rows), padding(tokens.dtype))
     return (tf.concat([scores, tf.gather(of_defaults, rows)], 0),
-            tf.concat([tokens, default], 0), tf.concat([examples, rows], 0))
+            tf.concat([tokens, default], 0), tf.concat([examples, rows // tf.cast(tf.maximum(rows_each, 1), rows.dtype)], 0))
 
 
 def _examples(bag, values):

@@ -155,6 +155,8 @@ def _placed(op, pooling, operands, values, features):
             break
         kept.append(values.op.inputs[1].name)
         values, examples = values.op.inputs[0], examples.op.inputs[0]
+    while examples.op.type == "SparseReshape":  # the example is the first number before it, too
+        examples = _through(examples.op.inputs[0])
     if values.shape.rank not in (1, None):
         return None
     return Bag(_combiner(op, pooling), pooling.combiner, op.type, tuple(operands), examples.name,

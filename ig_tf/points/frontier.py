@@ -193,14 +193,15 @@ def classify(tensor, features, inputs):
         return Stop(tensor, _numbers(tensor))
     lookup = lookup_at(op, features)
     if lookup and _is_position(lookup.ids, features):
-        return Stop(tensor, "tokens", "looked up by positions that are counted from a mask, not by "
-                                      "what was sent")
+        return Stop(tensor, "tokens", f"looked up in {lookup.table.name} by positions that are "
+                                      "counted from a mask, not by what was sent")
     if lookup or _is_reshaped_lookup(op, features):
         return Stop(tensor, "tokens")
     if lookup_of_branches(tensor, features):
         return Stop(tensor, "tokens")
     if op.type == "OneHot":
-        return Stop(tensor, "one_hot")
+        return Stop(tensor, "one_hot", "a one-hot that only picks among numbers"
+                    if _only_picks(tensor, features) else None)
     if op.type.startswith(POOLING):
         only_divides = not _pools_a_lookup(op, features) and (
             _is_denominator(tensor) or not features.depends(op.inputs[0]))
@@ -212,6 +213,14 @@ def classify(tensor, features, inputs):
     if op.type in ZERO_GRADIENT | {"Cast"} and not all(map(_is_value, sources)):
         return Stop(tensor, "dense", "a mask, length or count")
     return Stop(tensor, _numbers(tensor))
+
+
+def _only_picks(one_hot, features):
+    """Whether every use of a one-hot is a product, element by element, with what is computed."""
+    users = [op for op in one_hot.consumers() if op.type not in SHAPE_OPS]
+    return bool(users) and all(
+        op.type in ("Mul", "MulNoNan") and all(
+            features.depends(operand) for operand in op.inputs) for op in users)
 
 
 _COUNTING = frozenset({"Mul", "Add", "AddV2", "Sub", "Maximum", "Minimum"})

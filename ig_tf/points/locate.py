@@ -6,7 +6,7 @@ from ig_tf.errors import PointError
 from ig_tf.graph import registry
 from ig_tf.graph.walk import SHAPE_OPS, ancestors_in_order, path_between
 from ig_tf.graph.work import source_name
-from ig_tf.points.bodies import FUNCTIONS, inner_lookups
+from ig_tf.points.bodies import FUNCTIONS, inner_lookups, lookup_of_branches
 from ig_tf.points.features import Features
 from ig_tf.points.frontier import (ZERO_GRADIENT, Stop, carries_gradient, classify, continued,
                                    frontier)
@@ -49,7 +49,7 @@ def locate(work, target, states, points=AUTO, records=()):
     found = [stop for stop in stops if not stop.structure]
     recorded = recorded_names(records, found, work,
                               lambda tensor: continued(tensor, features, states))
-    auto, refused = make_points(found, features, work, recorded)
+    auto, refused = make_points(found, features, work, states, recorded)
     structure = [f"{stop.tensor.name}: {stop.structure}" for stop in stops if stop.structure]
     if points == AUTO:
         if refused:
@@ -64,13 +64,13 @@ def locate(work, target, states, points=AUTO, records=()):
                 "there is nothing to attribute to behind it. Choose another target.")
         chosen = auto
     else:
-        chosen = _named(work, target, features, auto, list(points))
+        chosen = _named(work, target, features, states, auto, list(points))
     held = _uncovered(work, features, found, chosen)
     misses = refused + _misses(work, features, target)
     return Located(Cut(tuple(chosen), tuple(structure + held), tuple(misses)), features)
 
 
-def _named(work, target, features, auto, names):
+def _named(work, target, features, states, auto, names):
     """Points by name: of the automatic cut, of a signature input, or of a tensor."""
     by_name = {**{point.source: point for point in auto}, **{point.name: point for point in auto}}
     by_tensor = {point.tensor: point for point in auto}
@@ -87,7 +87,7 @@ def _named(work, target, features, auto, names):
         stop = classify(tensor, features, {t.name for t in work.inputs.values()})
         kind = stop.kind if not stop.structure else "dense"
         word = name if name in work.inputs else tensor.op.name.rpartition("/")[2]
-        chosen.append(make_point(word, Stop(tensor, kind), features, work))
+        chosen.append(make_point(word, Stop(tensor, kind), features, work, states))
     if not chosen:
         raise PointError("no point was named; --points=auto finds them.")
     chosen = list({point.tensor: point for point in chosen[::-1]}.values())[::-1]
@@ -190,10 +190,10 @@ def _misses(work, features, target):
     for op in ancestors_in_order(work.graph, [target]):
         if op.type in FUNCTIONS:
             inside = {lookup.table.name for lookup in inner_lookups(op, features)}
-            if inside:
+            if inside and not any(lookup_of_branches(tensor, features) for tensor in op.outputs):
                 misses.append(f"{source_name(op.name)}: a lookup in {', '.join(sorted(inside))} "
                               f"stands inside this {op.type}; it is attributed at its result")
-        elif op.type in LOOKUPS and op.outputs[0].dtype.is_floating:
+        elif op.outputs and op.outputs[0].dtype.is_floating:
             reason = _no_lookup(op, features)
             if reason:
                 misses.append(f"{source_name(op.name)}: {reason}")
@@ -201,6 +201,11 @@ def _misses(work, features, target):
 
 
 def _no_lookup(op, features):
+    """Why an op that looks like a lookup is none, or None where it does not look like one."""
+    if op.type in ("Slice", "StridedSlice"):
+        return _slice_of_table(op, features)
+    if op.type not in LOOKUPS:
+        return None
     params, ids = op.inputs[:2]
     if not features.depends(ids):
         if features.depends(params):
@@ -209,6 +214,27 @@ def _no_lookup(op, features):
         size = f" in {table.name}" if table else ""
         return (f"a lookup{size} that does not depend on the input's content (a position or a "
                 "constant)")
-    if features.depends(params) and not lookup_at(op, features):
+    if features.depends(params) and (params.shape.rank or 0) > 1 and not lookup_at(op, features):
         return "picks from values that are computed from the input: they are no table"
     return None
+
+
+def _slice_of_table(op, features):
+    """The first rows of a table, added to what comes from the input: positions."""
+    if features.depends(op.inputs[0]) or op.outputs[0].shape.rank not in (2, 3):
+        return None
+    table = table_of(op.inputs[:1], features)
+    added = any(user.type in ("Add", "AddV2") and any(map(features.depends, user.inputs))
+                for user in _users(op.outputs[0]))
+    if table is None or not added:
+        return None
+    return (f"the first rows of {table.name}, which do not depend on the input's content "
+            "(positions)")
+
+
+def _users(tensor):
+    """What reads a tensor, also through a new axis."""
+    for op in tensor.consumers():
+        if op.type in ("ExpandDims", "Identity", "Reshape", "Cast"):
+            yield from op.outputs[0].consumers()
+        yield op

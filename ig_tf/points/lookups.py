@@ -16,6 +16,7 @@ _SAME_ROWS = frozenset({"Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", 
                         "Snapshot"})
 PRODUCTS = frozenset({"MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum",
                       "XlaEinsum"})
+_UNTURNED = ("Reshape", "Transpose", "Identity", "Tile", "BroadcastTo", "ExpandDims")
 _TOWARDS_A_PRODUCT = _SAME_ROWS | {"Transpose", "Sum", "BroadcastTo"}
 
 
@@ -101,7 +102,7 @@ def matrix_of_one_hot(one_hot, features):
 
 
 def _unturned(matrix):
-    while matrix.op.type in ("Reshape", "Transpose", "Identity") and matrix.op.inputs:
+    while matrix.op.type in _UNTURNED and matrix.op.inputs:
         matrix = matrix.op.inputs[0]
     return matrix
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 from ig_tf.errors import PointError
+from ig_tf.graph.states import Mixed, Rows
 from ig_tf.graph.work import is_shaped, source_name
 from ig_tf.points import names
 from ig_tf.points.bags import read_bag
@@ -25,14 +26,22 @@ class _Read:
     sent: object = None
     bag: object = None
 
+    def is_folded(self, state):
+        """Whether an example has several rows; where nothing is proved, flat ids are taken so."""
+        if isinstance(state, Mixed):
+            flat = self.sent is not None and self.ids.shape.rank == 1
+            return self.bag is not None or flat
+        return state == Rows(0, False)
 
-def make_points(stops, features, work, recorded):
+
+def make_points(stops, features, work, states, recorded):
     """Points of stops, in the order of KINDS, each with a name of its own.
 
     Args:
       stops: `Stop`s without structure.
       features: `Features`.
       work: the `Work`.
+      states: row states by tensor name.
       recorded: {tensor name: column name} from a recording of feature columns.
 
     Returns:
@@ -53,13 +62,13 @@ def make_points(stops, features, work, recorded):
     points, refused = [], []
     for name, one, reason, total in zip(unique_names(chosen), reads, reasons, totals):
         try:
-            points.append(_point(name, one, reason, total))
+            points.append(_point(name, one, reason, total, states))
         except PointError as error:  # a cut that is named by hand may not need it
             refused.append(str(error))
     return points, refused
 
 
-def make_point(name, stop, features, work):
+def make_point(name, stop, features, work, states):
     """One point under a name that the user gave.
 
     Raises:
@@ -67,7 +76,7 @@ def make_point(name, stop, features, work):
     """
     one = read(stop, features)
     (total,) = _totals([one], [name], features, work)
-    return _point(unique_names([name])[0], one, "you", total)
+    return _point(unique_names([name])[0], one, "you", total, states)
 
 
 def read(stop, features):
@@ -159,7 +168,7 @@ def _totals(reads, chosen, features, work):
     return [unique[text] for text in wanted]
 
 
-def _point(name, one, reason, total):
+def _point(name, one, reason, total, states):
     tensor = one.stop.tensor
     if tensor.shape.rank is None:
         raise PointError(f"the rank of {tensor.name!r} ({tensor.op.type}) is not known; a point "
@@ -169,9 +178,12 @@ def _point(name, one, reason, total):
             f"{tensor.name!r} has one row for each of the distinct ids of a batch: examples share "
             "them. Choose a point behind the place where each example's rows are put together.")
     table = one.table or Table(None, None, None)
+    folded = one.is_folded(states.get(tensor.name))
+    shape = (None, None) if folded else (tensor.shape[0],)
     return Point(
         name=name, kind=one.kind, tensor=tensor.name, source=source_name(tensor.name),
-        shape=tuple(tensor.shape.as_list()), dtype=tensor.dtype.name, features=one.features,
+        shape=(*shape, *tensor.shape.as_list()[1:]) if tensor.shape.rank else (), dtype=tensor.dtype.name, features=one.features,
         feature=total, named_by=reason,
         table=table.name, vocabulary=table.vocabulary, dimension=table.dimension,
-        ids=source_name(one.ids.name) if one.ids is not None else None, sent=one.sent, bag=one.bag)
+        ids=source_name(one.ids.name) if one.ids is not None else None, sent=one.sent, bag=one.bag,
+        folded=folded)

@@ -23,6 +23,8 @@ class Point:
       tensor: name in the working graph.
       source: the same as the model's owner knows it: a node, or a path of calls and a node.
       shape: static shape as a tuple, None where unknown; axis 0 is the example.
+      folded: whether an example has several rows of the tensor, one after another; they are axis
+        1 of the shape then.
       dtype: name of its type.
       features: raw inputs (signature inputs, or keys of a parsed example) that it comes from;
         of a lookup, those of its ids.
@@ -51,6 +53,7 @@ class Point:
     ids: object = None
     sent: object = None
     bag: object = None
+    folded: bool = False
 
     @property
     def tokens(self):

@@ -7,6 +7,8 @@ placing ops, which are then repeated for strings.
 
 import dataclasses
 
+from ig_tf.graph.partitions import GATHERS
+
 # Element by element from what was sent to an id: hashes, vocabularies, out-of-vocabulary buckets.
 _TO_IDS = frozenset({
     "Identity", "Cast", "EnsureShape", "LookupTableFind", "LookupTableFindV2", "StringLower",
@@ -69,7 +71,7 @@ def _trace(tensor, features, known):
     elif op.type in PLACING:
         before = _trace(op.inputs[PLACING[op.type]], features, known)
         result = before and (before[0], (*before[1], op))
-    elif op.type in _TO_IDS and not _from_number(op):
+    elif op.type in _TO_IDS and not _from_number(op) or _remaps(op, features):
         ways = [_trace(operand, features, known) for operand in op.inputs
                 if features.depends(operand)]
         same = ways and None not in ways and all(way == ways[0] for way in ways)
@@ -78,6 +80,12 @@ def _trace(tensor, features, known):
         result = tensor, ()
     known[tensor.name] = result
     return result
+
+
+def _remaps(op, features):
+    """Whether a fixed list of numbers gives another id for each id."""
+    return (op.type in GATHERS and not op.outputs[0].dtype.is_floating
+            and op.inputs[0].shape.rank == 1 and not features.depends(op.inputs[0]))
 
 
 def _from_number(op):

@@ -87,7 +87,8 @@ def _variable_behind(tensor, features):
         return None, shape
     leaf, dims = max(leaves, key=lambda found: (
         found[0].op.type in VARIABLES, found[1].num_elements() or 0, found[0].op.name))
-    return leaf, (shape if shape.rank is not None and tensor.dtype != "resource" else dims)
+    same = tensor.dtype != "resource" and shape.is_fully_defined() and shape.rank == dims.rank
+    return leaf, shape if same else dims  # a table put together from parts is larger than one
 
 
 def _variable_shape(tensor):
