@@ -13,6 +13,7 @@ from ig_tf.ig import attach, baselines, quadrature, targets
 from ig_tf.ig import recipe as recipes
 from ig_tf.model import saved_model as reader
 from ig_tf.model.model import ATTRIBUTIONS, Model
+from ig_tf.points import feature_columns
 from ig_tf.points import locate as locating
 from ig_tf.points.point import Cut
 
@@ -107,7 +108,9 @@ def locate(model, target=None, points=locating.AUTO):
     goal = work.tensor(chosen.tensor)
     known = {tensor.name: rows.input_state(tensor) for tensor in work.inputs.values()}
     states = rows.analyse(work.graph, known, [goal], work.body_of)
-    found = locating.locate(work, goal, states, points)
+    recorded = model.meta_graph.collection_def[feature_columns.COLLECTION].bytes_list.value if (
+        feature_columns.COLLECTION in model.meta_graph.collection_def) else ()
+    found = locating.locate(work, goal, states, points, feature_columns.records(recorded))
     return Located(model, chosen, found.cut, work, states)
 
 

@@ -217,7 +217,8 @@ def reorder(op, inputs):
 def sparse_cross(op, inputs):
     """Crossed features: sparse in, sparse out; dense parts are per example."""
     parts = (SparseIndices, Values, SparseShape, Size, Rows, Shared)
-    fits = all(isinstance(state, parts) and getattr(state, "unit", True) for state in inputs)
+    fits = all(isinstance(state, parts) for state in inputs) and all(
+        state.unit for state in inputs if isinstance(state, SparseIndices))
     return [SparseIndices(), Values(), SparseShape(2)] if fits else None
 
 

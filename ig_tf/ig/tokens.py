@@ -96,7 +96,7 @@ def _rows(bag, values, dtype):
         data, indices, segments = operands
         return tf.cast(tf.gather(data, indices), dtype), segments
     data, segments = operands
-    return tf.cast(data, dtype), segments
+    return tf.cast(data, dtype), segments if segments.shape.rank == 1 else segments[:, 0]
 
 
 def sent(what, work, values):

@@ -14,7 +14,7 @@ from ig_tf.graph.states import Distinct, Rows, Values
 from ig_tf.graph.walk import SHAPE_OPS
 from ig_tf.graph.partitions import STITCHES
 from ig_tf.graph.work import is_shaped
-from ig_tf.points.bags import QUOTIENTS
+from ig_tf.points.bags import POOLINGS, QUOTIENTS
 from ig_tf.points.bodies import FUNCTIONS, inner_lookups, lookup_of_branches
 from ig_tf.points.lookups import LOOKUPS, lookup_at, lookup_behind, of_distinct_ids
 
@@ -22,7 +22,7 @@ from ig_tf.points.lookups import LOOKUPS, lookup_at, lookup_behind, of_distinct_
 ZERO_GRADIENT = frozenset({"Round", "Rint", "Floor", "Ceil", "Sign", "FloorDiv", "FloorMod",
                            "TruncateDiv", "Mod"})
 # Their rows are bags of values; which rows of the data belong to an example, only the ids know.
-POOLING = ("SparseSegment", "Segment", "UnsortedSegment")
+POOLING = ("SparseSegment", "Segment", "UnsortedSegment", "ScatterNd")
 SPARSE_PRODUCTS = ("SparseTensorDenseMatMul", "SparseMatMul", "SparseMatrixMatMul")
 # They move numbers without changing them.
 MOVES = frozenset({"Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "Transpose",
@@ -141,9 +141,10 @@ def _is_denominator(tensor):
 
 def _pools_a_lookup(op, features):
     """Whether the pooled rows were looked up (and perhaps weighted) one per id."""
-    if op.type.startswith("SparseSegment") and not features.depends(op.inputs[0]):
+    data = op.inputs[POOLINGS[op.type].data if op.type in POOLINGS else 0]
+    if op.type.startswith("SparseSegment") and not features.depends(data):
         return True  # the table itself: newer TensorFlow looks up and pools in one op
-    return lookup_behind(op.inputs[0], features) is not None
+    return lookup_behind(data, features) is not None
 
 
 def _stitched(tensor):
