@@ -1,0 +1,152 @@
+"""Shapes inside the loops of TensorFlow 1, which TensorFlow forgets when it reads a graph.
+
+The graph is cut where a loop goes back to its start and imported without its cycles. A loop
+variable has the shape that it starts with, made less precise until it fits what comes back.
+"""
+
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
+
+from ig_tf.graph.edges import BACK_EDGES, attribute, data, producer, set_inputs
+from ig_tf.graph.tensor_lists import set_shapes
+
+MAX_TURNS = 12  # shapes only ever get less precise, and there are few axes
+LARGE = 1024  # bytes of a constant whose value is no shape
+_VARIANT = tf.variant.as_datatype_enum
+_ONE_INPUT = BACK_EDGES | {"Enter", "RefEnter", "Exit", "RefExit", "LoopCond"}
+
+
+def infer(nodes, library, arrays, import_graph):
+    """Shapes of all tensors; the shapes of list elements are said in `nodes`.
+
+    Args:
+      nodes: {name: NodeDef} of a flat graph with loops whose TensorArrays are lists.
+      library: its FunctionDefLibrary.
+      arrays: the `Array`s.
+      import_graph: function(GraphDef) -> tf.Graph.
+
+    Returns:
+      {tensor name: TensorShape}.
+    """
+    shapes = _fixed_point(nodes, library, import_graph)
+    for _ in range(MAX_TURNS):
+        changed = False
+        for array in arrays:
+            known = _element_shape(array, shapes)
+            if _differs(known, array.stated):
+                array.stated, changed = known, True
+                set_shapes(array, known, nodes)
+        if not changed:
+            break
+        shapes = _fixed_point(nodes, library, import_graph)
+    return shapes
+
+
+def _element_shape(array, shapes):
+    """What holds of all that is written, and what the graph says."""
+    found = None
+    for tensor, how in array.written:
+        if tensor not in shapes:
+            continue  # what leads to no result is not there any more
+        shape = shapes[tensor]
+        if how == "rows":
+            shape = shape[1:]
+        elif how == "parts" and shape.rank is not None:
+            shape = tf.TensorShape([None]).concatenate(shape[1:])
+        if found is None:
+            found = shape
+        elif array.alike and found.is_compatible_with(shape):
+            found = found.merge_with(shape)
+        else:
+            found = wider(found, shape)
+    if found is None or not found.is_compatible_with(array.stated):
+        return array.stated
+    return found.merge_with(array.stated)
+
+
+def wider(first, second):
+    """The most precise shape that both are."""
+    if first.rank is None or second.rank is None or first.rank != second.rank:
+        return tf.TensorShape(None)
+    return tf.TensorShape([a if a == b else None
+                           for a, b in zip(first.as_list(), second.as_list())])
+
+
+def _differs(first, second):
+    """Unknown dimensions are equal here."""
+    if first.rank is None or second.rank is None:
+        return first.rank != second.rank
+    return first.as_list() != second.as_list()
+
+
+def _fixed_point(nodes, library, import_graph):
+    starts = {node.name: _start_and_return(node, nodes) for node in nodes.values()
+              if is_loop_merge(node, nodes)}
+    guesses = {}
+    for _ in range(MAX_TURNS):
+        shapes = _imported(nodes, library, starts, guesses, import_graph)
+        changed = False
+        for name, (start, comes_back) in starts.items():
+            if attribute(nodes[name], "T").type == _VARIANT:
+                continue  # a list is a scalar
+            guess = wider(shapes[start], shapes[comes_back])
+            now = shapes[f"{name}:0"]
+            guess = wider(guess, now) if name in guesses else guess
+            if _differs(guess, now):
+                guesses[name], changed = guess, True
+        if not changed:
+            return shapes
+    guesses = {name: tf.TensorShape(None) for name in starts}
+    return _imported(nodes, library, starts, guesses, import_graph)
+
+
+def is_loop_merge(node, nodes):
+    return node.op in ("Merge", "RefMerge") and any(
+        nodes[producer(value)].op in BACK_EDGES for value in data(node))
+
+
+def _start_and_return(merge, nodes):
+    first, second = data(merge)[:2]
+    return (second, first) if nodes[producer(first)].op in BACK_EDGES else (first, second)
+
+
+def _imported(nodes, library, starts, guesses, import_graph):
+    """Shapes of an import of the graph without cycles, the guesses taken for true."""
+    graph_def = graph_pb2.GraphDef()
+    graph_def.library.CopyFrom(library)
+    for node in nodes.values():
+        copy = graph_def.node.add()
+        copy.CopyFrom(node)
+        set_inputs(copy, data(node))
+        dtype = attribute(node, "T").type
+        if node.name in starts and dtype == _VARIANT:  # an Identity would know its elements
+            _placeholder(copy, dtype, tf.TensorShape([]))
+        elif node.name in guesses:
+            _placeholder(copy, dtype, guesses[node.name])
+        elif node.name in starts:
+            _identity(copy, dtype, starts[node.name][0])
+        elif node.op in _ONE_INPUT:
+            _identity(copy, dtype or tf.bool.as_datatype_enum, data(node)[0])
+        elif node.op == "Const" and node.attr["value"].tensor.ByteSize() > LARGE:
+            shape = tf.TensorShape(node.attr["value"].tensor.tensor_shape)
+            _placeholder(copy, node.attr["dtype"].type, shape)
+    graph = import_graph(graph_def)
+    found = {tensor.name: tensor.shape for op in graph.get_operations() for tensor in op.outputs}
+    found.update({f"{name}:0": tf.TensorShape([]) for name in starts
+                  if attribute(nodes[name], "T").type == _VARIANT})
+    return found
+
+
+def _placeholder(node, dtype, shape):
+    node.op = "Placeholder"
+    node.attr.clear()
+    node.attr["dtype"].type = dtype
+    node.attr["shape"].shape.CopyFrom(shape.as_proto())
+    set_inputs(node, [])
+
+
+def _identity(node, dtype, value):
+    node.op = "Identity"
+    node.attr.clear()
+    node.attr["T"].type = dtype
+    set_inputs(node, [value])
