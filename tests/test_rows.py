@@ -14,7 +14,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
-from ig_tf.graph import list_rules, row_rules, rows, size_rules, sparse_rules
+from ig_tf.graph import (inline, list_rules, raise_loops, row_rules, rows, size_rules,
+                         sparse_rules)
 from ig_tf.graph import work as working
 from ig_tf.graph.registry import is_known, op_def
 from ig_tf.graph.states import (BATCH, FOLDED, Distinct, Index, Mixed, Rows, Size, Values,
@@ -66,11 +67,33 @@ class Built:
                            for i, spec in enumerate(one.specs)]
             result = one.build(*self.inputs)
         self.specs, self.longest = one.specs, one.longest
-        self.result = result[0] if isinstance(result, (list, tuple)) else result
         self.results = list(result) if isinstance(result, (list, tuple)) else [result]
+        if any(op.type == "Enter" for op in self.graph.get_operations()):
+            self._raise_loops()
+        self.result = self.results[0]
         work = working.Work(self.graph.as_graph_def(), self.graph, {}, {}, frozenset(), {})
         known = {tensor.name: rows.input_state(tensor) for tensor in self.inputs}
         self.states = rows.analyse(self.graph, known, self.results, work.body_of)
+
+    def _raise_loops(self):
+        """Loops of TensorFlow 1 are functional wherever rows are analysed."""
+        with self.graph.as_default():
+            meta_graph = tf1.train.export_meta_graph(
+                collection_list=["variables", "table_initializer"])
+        outside = [op.name for op in self.graph.get_operations()
+                   if op._get_control_flow_context() is None
+                   and not op.type.startswith("TensorArray")]
+        wanted = [f"{name}:0" for name in outside] + [tensor.name for tensor in self.results]
+        flat = inline.inline(meta_graph.graph_def, wanted)
+        raised = raise_loops.raise_loops(flat.graph_def, flat.originals, wanted,
+                                         working.import_graph)
+        assert not raised.refused
+        meta_graph.graph_def.CopyFrom(raised.graph_def)
+        self.graph = tf.Graph()
+        with self.graph.as_default():
+            tf1.train.import_meta_graph(meta_graph)
+        self.inputs = [self.graph.get_tensor_by_name(tensor.name) for tensor in self.inputs]
+        self.results = [self.graph.get_tensor_by_name(tensor.name) for tensor in self.results]
 
     @property
     def state(self):
@@ -1031,7 +1054,7 @@ def test_no_rule_takes_rows_of_another_kind_for_examples():
 def refuses_other_kinds(built, op, index):
     states = [built.states.get(tensor.name) for tensor in op.inputs]
     static = tf.get_static_value(op.inputs[index]) is not None  # read from the graph, not run
-    apart = op.type in ("IdentityN", "While", "StatelessWhile", "TensorArrayGatherV3")
+    apart = op.type in ("IdentityN", "While", "StatelessWhile", "If", "StatelessIf")
     if None in states or static or apart:
         return True
     for kind in OTHER_KINDS:

@@ -138,7 +138,6 @@ def _raise(region, group, guards, known, name, library):
     for other in region.nodes.values():
         set_inputs(other, [outputs.get(value, value) for value in other.input])
     region.results[:] = [outputs.get(value, value) for value in region.results]
-    region.pruned()
 
 
 def _branch(region, roots, taken_if, guards, taken, before):

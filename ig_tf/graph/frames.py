@@ -199,3 +199,26 @@ def _exits(frame, variables, nodes, read_by):
                 if node.name not in frame.nodes and node.name not in exits:
                     raise NotStructured(f"{node.op} {node.name!r} outside reads {name!r} inside")
     return exits
+
+
+def entering(op):
+    """What comes into a loop that is still a frame, in a tf.Graph.
+
+    Args:
+      op: an Exit, or an op behind one (of a TensorArray).
+
+    Returns:
+      (names of the frames, tensors outside).
+    """
+    names, tensors, queue, seen = {}, [], [op], set()
+    while queue:
+        current = queue.pop()
+        if current.name in seen:
+            continue
+        seen.add(current.name)
+        if current.type in ENTERS:
+            names[current.get_attr("frame_name").decode()] = None
+            tensors.append(current.inputs[0])
+        else:
+            queue.extend(tensor.op for tensor in current.inputs)
+    return list(names), tensors

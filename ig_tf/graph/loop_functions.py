@@ -68,8 +68,8 @@ def build(loop, frame, nodes, known, taken):
     for region, kind in ((condition, "cond"), (body, "body")):
         region.arguments = arguments
         more = []
-        branches.raise_all(region.pruned(), known, f"{word}_{kind}", more)
-        more.append(function_def(f"{word}_{kind}", region))
+        branches.raise_all(region, known, f"{word}_{kind}", more)
+        more.append(function_def(f"{word}_{kind}", region.pruned()))
         functions.update({function.signature.name: function for function in more})
     outside = _while(loop, frame, nodes, known, captures, arguments, word)
     if condition.stateful or body.stateful:

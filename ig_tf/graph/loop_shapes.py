@@ -10,7 +10,7 @@ from tensorflow.core.framework import graph_pb2
 from ig_tf.graph.edges import BACK_EDGES, attribute, data, producer, set_inputs
 from ig_tf.graph.tensor_lists import set_shapes
 
-MAX_TURNS = 12  # shapes only ever get less precise, and there are few axes
+MAX_TURNS = 20  # shapes only ever get less precise, and there are few axes
 LARGE = 1024  # bytes of a constant whose value is no shape
 _VARIANT = tf.variant.as_datatype_enum
 _ONE_INPUT = BACK_EDGES | {"Enter", "RefEnter", "Exit", "RefExit", "LoopCond"}
@@ -28,18 +28,51 @@ def infer(nodes, library, arrays, import_graph):
     Returns:
       {tensor name: TensorShape}.
     """
-    shapes = _fixed_point(nodes, library, import_graph)
-    for _ in range(MAX_TURNS):
-        changed = False
-        for array in arrays:
-            known = _element_shape(array, shapes)
-            if _differs(known, array.stated):
-                array.stated, changed = known, True
-                set_shapes(array, known, nodes)
-        if not changed:
+    starts = {node.name: _start_and_return(node, nodes) for node in nodes.values()
+              if is_loop_merge(node, nodes)}
+    guesses = {}
+
+    def imported():
+        return _imported(nodes, library, starts, guesses, import_graph)
+
+    shapes = imported()
+    for _ in range(MAX_TURNS):  # what is written to arrays while variables are as they start
+        if not _say_elements(arrays, shapes, nodes, lambda before, now: now):
             break
-        shapes = _fixed_point(nodes, library, import_graph)
-    return shapes
+        shapes = imported()
+    for _ in range(MAX_TURNS):
+        changed = _say_elements(arrays, shapes, nodes, wider)
+        if not _widened(starts, shapes, guesses, nodes) and not changed:
+            return shapes
+        shapes = imported()
+    guesses.update({name: tf.TensorShape(None) for name in starts})
+    for array in arrays:
+        set_shapes(array, array.stated, nodes)
+    return imported()
+
+
+def _say_elements(arrays, shapes, nodes, choose):
+    """Sets the shape of the elements of each array; returns whether any is new."""
+    changed = False
+    for array in arrays:
+        shape = choose(array.shape, _element_shape(array, shapes))
+        if _differs(shape, array.shape):
+            set_shapes(array, shape, nodes)
+            changed = True
+    return changed
+
+
+def _widened(starts, shapes, guesses, nodes):
+    """Makes guesses of loop variables fit what comes back; returns whether any is new."""
+    changed = False
+    for name, (start, comes_back) in starts.items():
+        if attribute(nodes[name], "T").type == _VARIANT:
+            continue  # a list is a scalar
+        now = shapes[f"{name}:0"]
+        guess = wider(wider(shapes[start], shapes[comes_back]), now)
+        if _differs(guess, now):
+            guesses[name], changed = guess, True
+    return changed
 
 
 def _element_shape(array, shapes):
@@ -77,27 +110,6 @@ def _differs(first, second):
     if first.rank is None or second.rank is None:
         return first.rank != second.rank
     return first.as_list() != second.as_list()
-
-
-def _fixed_point(nodes, library, import_graph):
-    starts = {node.name: _start_and_return(node, nodes) for node in nodes.values()
-              if is_loop_merge(node, nodes)}
-    guesses = {}
-    for _ in range(MAX_TURNS):
-        shapes = _imported(nodes, library, starts, guesses, import_graph)
-        changed = False
-        for name, (start, comes_back) in starts.items():
-            if attribute(nodes[name], "T").type == _VARIANT:
-                continue  # a list is a scalar
-            guess = wider(shapes[start], shapes[comes_back])
-            now = shapes[f"{name}:0"]
-            guess = wider(guess, now) if name in guesses else guess
-            if _differs(guess, now):
-                guesses[name], changed = guess, True
-        if not changed:
-            return shapes
-    guesses = {name: tf.TensorShape(None) for name in starts}
-    return _imported(nodes, library, starts, guesses, import_graph)
 
 
 def is_loop_merge(node, nodes):

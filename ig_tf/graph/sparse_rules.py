@@ -2,9 +2,9 @@
 
 from ig_tf.graph import row_rules
 from ig_tf.graph.shape_values import entries_of, static
-from ig_tf.graph.states import (BATCH, CountOfValues, Distinct, Index, IndexPair, ListOf, Positions,
-                                Rows, Segments, Shared, Size, SparseIndices, SparseShape, Values,
-                                is_shared)
+from ig_tf.graph.states import (BATCH, CountOfValues, Distinct, Elements, Index, IndexPair, ListOf,
+                                Positions, Rows, Segments, Shared, Size, SparseIndices,
+                                SparseShape, Turn, Values, is_shared)
 
 
 def parse_example(op, inputs):
@@ -110,7 +110,7 @@ def slice_of_indices(op, inputs):
 def unchanged(op, inputs):
     """Identity and Cast of any part of a sparse tensor."""
     parts = (Segments, Distinct, SparseIndices, SparseShape, Positions, Index, IndexPair,
-             CountOfValues, ListOf)
+             CountOfValues, ListOf, Elements, Turn)
     return inputs[0] if isinstance(inputs[0], parts) else None
 
 

@@ -30,6 +30,7 @@ class Array:
       dtype: enum of its elements' type.
       stated: TensorShape of its elements as the graph says it.
       alike: whether all elements have one shape.
+      shape: what is known of the shape of all elements.
       shapes: {name of a Const node that says the elements' shape to one of the list's ops:
         whether their first axis is of any length there}.
       written: [(tensor, how)] of what becomes its elements: "element", "rows" or "parts".
@@ -39,6 +40,7 @@ class Array:
     dtype: int
     stated: object
     alike: bool
+    shape: object
     shapes: dict = dataclasses.field(default_factory=dict)
     written: list = dataclasses.field(default_factory=list)
 
@@ -69,6 +71,7 @@ def convert(nodes):
 
 def set_shapes(array, shape, nodes):
     """Says the shape of an array's elements to all its ops that are still there."""
+    array.shape = shape
     for name, any_length in array.shapes.items():
         if name not in nodes:
             continue
@@ -146,7 +149,7 @@ def _rewritten(creator, uses, flows, nodes):
     alike = attribute(creator, "identical_element_shapes").b
     stated = tf.TensorShape(creator.attr["element_shape"].shape if "element_shape" in creator.attr
                             else None)
-    array = Array(creator.name, creator.attr["dtype"].type, stated, alike)
+    array = Array(creator.name, creator.attr["dtype"].type, stated, alike, stated)
     builder = _Builder(array, creator, nodes, flows)
     plans = [(node, RULES[_kind(node.op)].build(builder, node)) for node in uses]
     for name in sorted(flows - {creator.name}):

@@ -9,7 +9,7 @@ import dataclasses
 
 from ig_tf.errors import GraphError
 from ig_tf.graph import registry
-from ig_tf.graph.loops import SCATTERS, frame_of
+from ig_tf.graph.frames import EXITS, entering
 from ig_tf.graph.states import Distinct, Rows, Values
 from ig_tf.graph.walk import SHAPE_OPS
 from ig_tf.graph.work import is_shaped
@@ -50,7 +50,8 @@ def frontier(work, target, features, states):
       states: row states by tensor name.
 
     Raises:
-      GraphError: a TensorFlow 1 loop stands between a float input and the target.
+      GraphError: a TensorFlow 1 loop that could not be raised stands between a float input and
+        the target.
     """
     inputs = {tensor.name for tensor in work.inputs.values()}
     stops, seen, queue = [], set(), [target]
@@ -73,7 +74,7 @@ def continued(tensor, features, states):
     op = tensor.op
     if op.type in ZERO_GRADIENT or tensor.name in features.roots:
         return None
-    if op.type == "TensorArrayGatherV3":
+    if op.type in EXITS or op.type.startswith("TensorArray"):
         return _through_loop(op, features)
     operands = [t for t in op.inputs if carries_gradient(t) and features.depends(t)]
     if not operands or not registry.has_gradient(op):
@@ -182,18 +183,18 @@ def carries_gradient(tensor):
     return "element_dtype" in op.node_def.attr and op.get_attr("element_dtype").is_floating
 
 
-def _through_loop(gather, features):
-    """A loop of TensorFlow 1 is one step of the walk; no derivative goes through it yet."""
-    flow = gather.inputs[2]
-    if flow.op.type != "Exit":
-        return None
-    for tensor in frame_of(flow.op).entering:
-        source = tensor.op.inputs[2] if tensor.op.type in SCATTERS else tensor
+def _through_loop(op, features):
+    """A frame that is no functional loop is one step of the walk, and no derivative goes through."""
+    frames, tensors = entering(op)
+    for tensor in tensors:
+        scattered = tensor.op.type.startswith(("TensorArrayScatter", "TensorArrayUnpack"))
+        source = tensor.op.inputs[-2] if scattered else tensor
         if source.dtype.is_floating and features.depends(source):
+            why = "; ".join(features.unraised.get(name, f"frame {name!r}") for name in frames)
             raise GraphError(
                 f"a while loop of TensorFlow 1 stands between {source.name!r} and the target (it "
-                f"ends in {gather.name!r}); its derivative cannot be taken yet. A loop that makes "
-                "one row per example out of ids, strings or records (map_fn) can be handled.")
+                f"ends in {op.name!r}); it cannot be made a functional loop, so no derivative goes "
+                f"through it: {why}. Choose points or a target on one side of it.")
     return None
 
 
