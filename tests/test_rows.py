@@ -497,6 +497,8 @@ def unknown_rank(tensor):
 
 
 SHAPES = [
+    case("ReverseSequence", lambda x, n: tf.reverse_sequence(x, n, seq_axis=1), floats(4, 2),
+         ints(high=5)),
     case("Reshape to [batch, -1]", lambda x: tf.reshape(x, [batch_of(x), -1]), floats(3, 4)),
     case("Reshape to [-1, size]", lambda x: tf.reshape(x, [-1, 12]), floats(3, 4)),
     case("Reshape to [-1, part]", lambda x: tf.reshape(x, [-1, 4]), floats(3, 4),
@@ -569,6 +571,10 @@ SHAPES = [
         x, tf.stack([tf.range(batch_of(x)), i], 1)), floats(4), ints(high=4)),
 ]
 SHAPE_TWINS = [
+    twin("ReverseSequence of the batch", lambda x, n: tf.reverse_sequence(
+        x, tf.range(3) + tf.shape(x)[0] - 2, seq_axis=0, batch_axis=1), floats(3), ints()),
+    twin("ReverseSequence by the numbers of others", lambda x, n: tf.reverse_sequence(
+        x, n[::-1], seq_axis=1), floats(4, 2), ints(high=5)),
     twin("Reshape that does not divide", lambda x: tf.reshape(x, [-1, 4]), floats(2)),
     twin("Reshape to a fixed number of rows", lambda x: tf.reshape(x, [2, -1]), floats(2)),
     twin("Reshape of transposed data", lambda x: tf.reshape(tf.transpose(x), [-1, 3]), floats(3)),
@@ -662,6 +668,58 @@ def recurrent(reset=None):
     return build
 
 
+def to_the_longest(stays=tf.greater_equal, limit=None, rest=0.0, start=0, result=None):
+    """A recurrent layer that ends with the longest example: dynamic_rnn with sequence_length."""
+    def build(x, lengths, *others):
+        steps = tf.transpose(x, [1, 0, 2])
+        inputs = tf.TensorArray(tf.float32, 3, element_shape=[None, 2]).unstack(steps)
+        outputs = tf.TensorArray(tf.float32, 3, element_shape=[None, 2])
+        last = limit(lengths, *others) if limit else tf.minimum(3, tf.maximum(
+            1, tf.reduce_max(lengths)))
+        weights, nothing = shared(2, 2), tf.fill([batch_of(x), 2], rest)
+
+        def body(index, state, outputs):
+            new = tf.tanh(inputs.read(index) + tf.matmul(state, weights) + 0.3)
+            if stays is not None:
+                done = tf.expand_dims(stays(index, lengths), 1)
+                new, out = tf.where(done, state, new), tf.where(done, nothing, new)
+            else:
+                out = new
+            return index + 1, new, outputs.write(index, out)
+        first = tf.zeros([batch_of(x), 2])
+        turns, state, outputs = tf.while_loop(lambda index, *_: index < last, body,
+                                              (start, first, outputs))
+        if result:
+            return result(turns, state)
+        return tf.concat([state[:, None], tf.transpose(outputs.stack(), [1, 0, 2])], 1)
+    return build
+
+
+def branch(predicate):
+    def build(x, *others):
+        return tf.cond(predicate(x, *others), lambda: tf.sin(x) * 2, lambda: x + 1)
+    return build
+
+
+def list_of(x, change):
+    """Steps as elements of a list, and back."""
+    made = raw.TensorListFromTensor(tensor=tf.transpose(x, [1, 0, 2]), element_shape=[-1, 2])
+    return tf.transpose(change(made), [1, 0, 2])
+
+
+def two_of(made):
+    return raw.TensorListGather(input_handle=made, indices=[2, 0], element_shape=[-1, 2],
+                                element_dtype=tf.float32)
+
+
+def written_over(x, rows):
+    def change(made):
+        made = raw.TensorListScatterIntoExistingList(
+            input_handle=made, tensor=tf.transpose(rows(x), [1, 0, 2]), indices=[1, 0])
+        return two_of(made)
+    return list_of(x, change)
+
+
 def list_length(x):
     made = raw.TensorListFromTensor(tensor=x, element_shape=x.shape[1:])
     return tf.cast(raw.TensorListLength(input_handle=made), tf.float32)
@@ -672,6 +730,12 @@ LOOPS = [
     case("While by a shared number", loop(lambda i, value, x: value * 0.5 + x,
                                           lambda x: tf.shape(x)[1]), floats(3)),
     case("recurrent layer", recurrent(), floats(3, 2)),
+    case("loop to the longest example", to_the_longest(), floats(3, 2), ints(high=4)),
+    case("If by a shared condition", branch(lambda x: tf1.placeholder_with_default(True, [])),
+         floats(3)),
+    case("some elements of a list", lambda x: list_of(x, two_of), floats(3, 2)),
+    case("elements written over", lambda x: written_over(x, lambda x: tf.sin(x[:, :2])),
+         floats(3, 2)),
     case("TensorListLength", lambda x: x * list_length(shared(5, 2)), floats(3)),
 ]
 LOOP_TWINS = [
@@ -684,6 +748,27 @@ LOOP_TWINS = [
               lambda x: tf.cast(tf.reduce_sum(tf.abs(x)), tf.int32)), floats(3)),
     twin("While with a turn per example", loop(lambda i, value, x: value + 1, batch_of),
          floats(3)),
+    twin("If by the data of all", branch(lambda x: tf.reduce_sum(tf.abs(x)) > 8.0), floats(3)),
+    twin("elements written over with a mean", lambda x: written_over(
+        x, lambda x: x[:, :2] - tf.reduce_mean(x, 0)[:2]), floats(3, 2)),
+    twin("loop to the longest example, no example stays as it is", to_the_longest(None),
+         floats(3, 2), ints(high=4)),
+    twin("loop to the longest example, which goes one turn further", to_the_longest(tf.greater),
+         floats(3, 2), ints(high=4)),
+    twin("loop to the longest example, finished ones write", to_the_longest(rest=1.0),
+         floats(3, 2), ints(high=4)),
+    twin("loop to another longest", to_the_longest(
+        limit=lambda lengths, others: tf.minimum(3, tf.maximum(1, tf.reduce_max(others)))),
+        floats(3, 2), ints(low=3, high=4), ints(low=1, high=4)),
+    twin("loop to the shortest example", to_the_longest(
+        limit=lambda lengths: tf.maximum(1, tf.reduce_min(lengths))), floats(3, 2),
+        ints(low=1, high=4)),
+    twin("loop to one less than the longest", to_the_longest(
+        limit=lambda lengths: tf.maximum(1, tf.reduce_max(lengths) - 1)), floats(3, 2),
+        ints(low=1, high=4)),
+    twin("how long the longest example is", to_the_longest(
+        result=lambda turns, state: state * tf.cast(turns, tf.float32)), floats(3, 2),
+        ints(high=4)),
     twin("recurrent layer whose state is normalised over the batch",
          recurrent(lambda state: state - tf.reduce_mean(state, 0, keepdims=True)), floats(3, 2)),
 ]

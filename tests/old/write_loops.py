@@ -4,11 +4,13 @@
 
 For each case NAME.pb is the GraphDef, without what only its gradient needs, and NAME.npz holds what
 goes in (in/NAME), what comes out (y) and the gradient of the sum of y by each float input (d/NAME),
-by TensorFlow 1.15's own gradient of its loops.
+by TensorFlow 1.15's own gradient of its loops. classifier/ is a SavedModel of a recurrent text
+classifier.
 """
 
 import os
 import pathlib
+import shutil
 
 import numpy as np
 
@@ -343,13 +345,33 @@ def write(name, function, shapes):
         frozen = tf.compat.v1.graph_util.convert_variables_to_constants(
             session, _only(graph.as_graph_def(), before), ["y"])
     assert any(node.op in ("Enter", "TensorArrayV3") for node in frozen.node), name
-    (FOLDER / (name + ".pb")).write_bytes(frozen.SerializeToString())
+    (FOLDER / (name + ".pb")).write_bytes(frozen.SerializeToString(deterministic=True))
     arrays = {"in/" + key: value for key, value in given.items() if value.dtype != object}
     arrays.update({"text/" + key: value.astype("S") for key, value in given.items()
                    if value.dtype == object})
     arrays.update({"d/" + key: value for key, value in zip(floats, found[1:])})
     np.savez_compressed(str(FOLDER / (name + ".npz")), y=found[0], **arrays)
     return len(frozen.node)
+
+
+def write_classifier(folder):
+    """A SavedModel of ids and their number to classes: lookup, LSTM as long as the ids, softmax."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        ids = tf.compat.v1.placeholder(tf.int64, [None, None], name="ids")
+        lengths = tf.compat.v1.placeholder(tf.int32, [None], name="lengths")
+        rng = np.random.RandomState(11)
+
+        def start(shape, dtype=None, partition_info=None):
+            return tf.constant(rng.uniform(-1.2, 1.2, shape), tf.float32)
+        table = tf.compat.v1.get_variable("table", [12, 4], initializer=start, use_resource=False)
+        cell = tf.nn.rnn_cell.LSTMCell(5, initializer=start)
+        _, state = tf.nn.dynamic_rnn(cell, tf.nn.embedding_lookup(table, ids), lengths,
+                                     dtype=tf.float32)
+        w = tf.compat.v1.get_variable("w", [5, 3], initializer=start, use_resource=False)
+        classes = tf.nn.softmax(tf.matmul(state.h, w), name="classes")
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.saved_model.simple_save(session, str(folder), {"ids": ids, "lengths": lengths},
+                                             {"classes": classes})
 
 
 def _only(graph_def, names):
@@ -370,6 +392,8 @@ def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, (function, shapes) in sorted(CASES.items()):
         print(name, write(name, function, shapes))
+    shutil.rmtree(str(FOLDER / "classifier"), ignore_errors=True)
+    write_classifier(FOLDER / "classifier")
 
 
 if __name__ == "__main__":
