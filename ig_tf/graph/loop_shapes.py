@@ -10,10 +10,11 @@ from tensorflow.core.framework import graph_pb2
 from ig_tf.graph.edges import BACK_EDGES, attribute, data, producer, set_inputs
 from ig_tf.graph.tensor_lists import set_shapes
 
+_LOOKUPS = ("LookupTableFind", "LookupTableFindV2")
+_ONE_INPUT = BACK_EDGES | {"Enter", "Exit", "LoopCond"}
 MAX_TURNS = 20  # shapes only ever get less precise, and there are few axes
 LARGE = 1024  # bytes of a constant whose value is no shape
 _VARIANT = tf.variant.as_datatype_enum
-_ONE_INPUT = BACK_EDGES | {"Enter", "RefEnter", "Exit", "RefExit", "LoopCond"}
 
 
 def infer(nodes, library, arrays, import_graph):
@@ -142,11 +143,35 @@ def _imported(nodes, library, starts, guesses, import_graph):
         elif node.op == "Const" and node.attr["value"].tensor.ByteSize() > LARGE:
             shape = tf.TensorShape(node.attr["value"].tensor.tensor_shape)
             _placeholder(copy, node.attr["dtype"].type, shape)
+        elif node.op in _LOOKUPS and _scalar_default(node, nodes):
+            _filled_like(copy, graph_def)
     graph = import_graph(graph_def)
     found = {tensor.name: tensor.shape for op in graph.get_operations() for tensor in op.outputs}
     found.update({f"{name}:0": tf.TensorShape([]) for name in starts
                   if attribute(nodes[name], "T").type == _VARIANT})
     return found
+
+
+def _scalar_default(node, nodes):
+    """Whether a table's value for what it does not have is one number or string."""
+    source = nodes[producer(data(node)[2])]
+    while source.op in ("Enter", "Identity"):
+        source = nodes[producer(data(source)[0])]
+    return source.op == "Const" and not source.attr["value"].tensor.tensor_shape.dim
+
+
+def _filled_like(node, graph_def):
+    """A lookup's shape, which TensorFlow does not infer, is that of its keys."""
+    _, keys, default = data(node)
+    size = graph_def.node.add(name=f"{node.name}/shape_of_keys", op="Shape", input=[keys])
+    size.attr["T"].type = node.attr["Tin"].type
+    size.attr["out_type"].type = tf.int32.as_datatype_enum
+    dtype = node.attr["Tout"].type
+    node.op = "Fill"
+    node.attr.clear()
+    node.attr["T"].type = dtype
+    node.attr["index_type"].type = tf.int32.as_datatype_enum
+    set_inputs(node, [f"{size.name}:0", default])
 
 
 def _placeholder(node, dtype, shape):

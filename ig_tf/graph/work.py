@@ -283,7 +283,7 @@ def _body(work, function, arguments):
     caller.versions.CopyFrom(work.graph_def.versions)
     caller.library.CopyFrom(work.graph_def.library)
     for index, tensor in enumerate(arguments):
-        caller.node.add().CopyFrom(_argument(f"argument_{index}", tensor))
+        caller.node.extend(_argument(f"argument_{index}", tensor))
     signature = next(f.signature for f in caller.library.function
                      if f.signature.name == function)
     call = caller.node.add(name="call", op="StatefulPartitionedCall")
@@ -300,13 +300,20 @@ def _body(work, function, arguments):
 
 
 def _argument(name, tensor):
-    """A variable's handle is made again (it knows its shape), anything else is a placeholder."""
+    """A variable's handle is made again (it knows its shape), anything else is a placeholder.
+
+    The shape is said behind it: a placeholder of a GraphDef before version 24, as frozen graphs
+    often are that say no version, does not know that it is a scalar.
+    """
+    node = node_def_pb2.NodeDef()
     if tensor.op.type == "VarHandleOp":
-        node = node_def_pb2.NodeDef()
         node.CopyFrom(tensor.op.node_def)
         node.name = name
-        return node
-    node = node_def_pb2.NodeDef(name=name, op=ARGUMENT)
+        return [node]
+    node.name, node.op = f"{name}/given", ARGUMENT
     node.attr["dtype"].type = tensor.dtype.as_datatype_enum
     node.attr["shape"].shape.CopyFrom(tensor.shape.as_proto())
-    return node
+    shaped = node_def_pb2.NodeDef(name=name, op="EnsureShape", input=[node.name])
+    shaped.attr["T"].type = tensor.dtype.as_datatype_enum
+    shaped.attr["shape"].shape.CopyFrom(tensor.shape.as_proto())
+    return [node, shaped]

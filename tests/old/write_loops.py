@@ -238,7 +238,7 @@ def mapped(x):
     return tf.map_fn(lambda row: tf.tanh(tf.matmul(row, w)), x)
 
 
-@case(x=[4, 3], z=[4])
+@case(x=[4, 3], z=[4, 1])
 def mapped_pair(x, z):
     return tf.map_fn(lambda pair: pair[0] * pair[1] ** 2, (x, z), dtype=DTYPE)
 
