@@ -91,6 +91,31 @@ def branch_of(merge, nodes, guards):
     return None
 
 
+def tie(graph_def):
+    """Ties constants of a branch to it by a Switch of their own, in place.
+
+    A branch that is a constant alone, or a loop over constants, hangs on its condition by a control
+    edge. Copies have no control edges: there both branches would arrive.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    merges = [node for node in graph_def.node if node.op == "Merge"]
+    if not merges:
+        return
+    guards, by_data = conditions(nodes), conditions(nodes, through_control=False)
+    for merge in merges:
+        branch = branch_of(merge, nodes, guards)
+        if branch is None:
+            continue
+        predicate, then, otherwise, _ = branch
+        for side, value in enumerate((otherwise, then)):
+            if (predicate, side) not in of_tensor(value, nodes, by_data):
+                switch = graph_def.node.add(name=f"{SCOPE}raised/{merge.name}/{side}", op="Switch",
+                                            input=[value, predicate])
+                switch.attr["T"].type = merge.attr["T"].type
+                set_inputs(merge, [f"{switch.name}:{side}" if other == value else other
+                                   for other in merge.input])
+
+
 def _groups(region, guards):
     """Conditions, those inside others first; Merges that read each other stand apart."""
     found = {}

@@ -9,7 +9,7 @@ import dataclasses
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.graph import frames, loop_functions, loop_shapes, tensor_lists
-from ig_tf.graph.edges import behind, consumers, controls, data, producer, set_inputs
+from ig_tf.graph.edges import behind, consumers, controls, producer, set_inputs
 from ig_tf.model.model import SCOPE
 
 RAISED = SCOPE + "raised/"

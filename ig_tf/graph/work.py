@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
-from ig_tf.graph import conds, registry
+from ig_tf.graph import branches, conds, registry
 from ig_tf.graph.inline import function_names, inline
 from ig_tf.graph.raise_loops import raise_loops
 from ig_tf.model.model import SCOPE
@@ -108,6 +108,7 @@ def build(model):
     raised = raise_loops(flat.graph_def, flat.originals,
                          [_named(flat, name) for name in [*inputs.values(), *outputs.values()]],
                          functools.partial(import_graph, producer_ops=producer_ops))
+    branches.tie(raised.graph_def)
     _rename_functions(raised.graph_def, _IMPORT.format(next(_IMPORTS)))
     graph_def, changed = _differentiable(raised.graph_def)
     graph = import_graph(graph_def, producer_ops)

@@ -184,7 +184,7 @@ def carries_gradient(tensor):
 
 
 def _through_loop(op, features):
-    """A frame that is no functional loop is one step of the walk, and no derivative goes through."""
+    """A frame that could not be raised is one step of the walk; no derivative goes through."""
     frames, tensors = entering(op)
     for tensor in tensors:
         scattered = tensor.op.type.startswith(("TensorArrayScatter", "TensorArrayUnpack"))
@@ -207,6 +207,8 @@ def classify(tensor, features, inputs):
         return Stop(tensor, "dense", f"{tensor.dtype.name}, which has no derivative")
     if tensor.name in inputs or tensor.name in features.roots:
         return Stop(tensor, _numbers(tensor))
+    if op.type == "Switch" and not features.depends(op.inputs[0]):
+        return Stop(tensor, "dense", "constants of a branch")
     if op.type in LOOKUPS and not features.depends(op.inputs[0]):
         return Stop(tensor, "tokens" if op.inputs[1].shape.rank == 2 else "pooled")
     if op.type == "OneHot":

@@ -41,6 +41,11 @@ def frozen_init(shape, dtype=None, partition_info=None):
     return tf.constant(rng.uniform(-0.7, 0.7, shape))
 
 
+def turns(count, body, start):
+    """A loop of `count` turns with one variable."""
+    return tf.while_loop(lambda i, y: i < count, lambda i, y: (i + 1, body(y)), (0, start))[1]
+
+
 @case(x=[3, 4])
 def turns_known(x):
     w = weights(4, 4)
@@ -183,7 +188,8 @@ def cond_by_value(x):
 @case(x=[2, 3])
 def conds_in_conds(x):
     def turn(i, y):
-        inner = lambda: tf.cond(tf.equal(i, 3), lambda: y ** 3, lambda: tf.cos(y) * x)
+        def inner():
+            return tf.cond(tf.equal(i, 3), lambda: y ** 3, lambda: tf.cos(y) * x)
         y = tf.cond(i > 1, inner, lambda: y * x)
         return i + 1, tf.cond(i > 1, lambda: y + 1.0, lambda: y * 2.0)
     return tf.while_loop(lambda i, y: i < 5, turn, (0, x))[1]
@@ -192,23 +198,21 @@ def conds_in_conds(x):
 @case(x=[2, 3])
 def loop_in_cond_in_loop(x):
     def turn(i, y):
-        more = lambda: tf.while_loop(lambda j, z: j < 2, lambda j, z: (j + 1, tf.sin(z) + x),
-                                     (0, y))[1]
+        def more():
+            return turns(2, lambda z: tf.sin(z) + x, y)
         return i + 1, tf.cond(i > 0, more, lambda: y * x)
     return tf.while_loop(lambda i, y: i < 3, turn, (0, x))[1]
 
 
 @case(x=[2, 3], p=np.array(True))
 def loop_in_cond(x, p):
-    loop = lambda: tf.while_loop(lambda j, z: j < 3, lambda j, z: (j + 1, tf.sin(z) + x), (0, x))[1]
-    return tf.cond(p, loop, lambda: tf.ones_like(x) * 2.0)
+    return tf.cond(p, lambda: turns(3, lambda z: tf.sin(z) + x, x), lambda: tf.ones_like(x) * 2.0)
 
 
 @case(x=[2, 3], p=np.array(False))
 def loop_in_cond_not_taken(x, p):
-    loop = lambda: tf.while_loop(lambda j, z: j < 3, lambda j, z: (j + 1, tf.sin(z) + 1.0),
-                                 (0, tf.ones([2, 3], DTYPE)))[1]
-    return tf.cond(p, loop, lambda: x * x)
+    start = np.ones([2, 3])
+    return tf.cond(p, lambda: turns(3, lambda z: tf.sin(z) + 1.0, start), lambda: x * x)
 
 
 @case(x=[2, 3])
