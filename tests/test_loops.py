@@ -488,6 +488,28 @@ def test_a_recurrent_classifier(tmp_path, loader):
     assert (found["relative_error"] < 1e-3).all()
 
 
+def test_an_old_frozen_graph_in_a_function(tmp_path):
+    """TensorFlow 2 saves a frozen graph inside functions, its frames with it."""
+    fixture = Fixture("rnn_lengths")
+    wrapped = tf1.wrap_function(
+        lambda x, lengths: tf.graph_util.import_graph_def(
+            fixture.graph_def, {"x:0": x, "lengths:0": lengths}, ["y:0"], name="")[0],
+        [tf.TensorSpec([None, None, 3], tf.float64), tf.TensorSpec([None], tf.int32)])
+
+    def model(x, lengths):
+        return tf.reduce_sum(tf.reshape(wrapped(x, lengths), [-1, 10]), 1)
+
+    builders.save_tf2(tmp_path / "m", model, {"x": builders.spec([None, None, 3]),
+                                              "lengths": builders.spec([None], tf.int32)})
+    library = ig_tf.load(str(tmp_path / "m")).graph_def.library
+    assert any(node.op == "Enter" for function in library.function for node in function.node_def)
+    made = builders.explain(tmp_path / "m", tmp_path / "out", points=["x"])
+    assert made.plan.recipe.reason is None
+    found = made.run(**fixture.fed)
+    np.testing.assert_allclose(found["prediction"], fixture.y.sum(1), rtol=1e-10)
+    assert (found["completeness_error"] < 1e-8).all()
+
+
 CELLS = (512, 256, 128)  # of cutkum
 
 

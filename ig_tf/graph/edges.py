@@ -8,8 +8,7 @@ from tensorflow.core.framework import attr_value_pb2
 from ig_tf.errors import GraphError
 from ig_tf.graph import registry
 from ig_tf.graph.inline import READERS
-
-BACK_EDGES = frozenset({"NextIteration", "RefNextIteration"})
+from ig_tf.graph.walk import BACK_EDGES
 
 
 def producer(value):

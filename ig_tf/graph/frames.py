@@ -8,7 +8,8 @@ comes in through constant Enters.
 import dataclasses
 
 from ig_tf.graph import registry
-from ig_tf.graph.edges import BACK_EDGES, attribute, data, in_order, producer
+from ig_tf.graph.edges import attribute, data, in_order, producer
+from ig_tf.graph.walk import BACK_EDGES
 
 ENTERS = ("Enter", "RefEnter")
 EXITS = ("Exit", "RefExit")

@@ -51,8 +51,8 @@ def build(loop, frame, nodes, known, taken):
       NotStructured: something in it cannot stand in a function.
     """
     captures = _Captures(loop, frame, nodes)
-    condition = _region(loop, nodes, captures, data(nodes[loop.condition]), [])
-    body = _region(loop, nodes, captures,
+    condition = _region(loop, frame, nodes, captures, data(nodes[loop.condition]), [])
+    body = _region(loop, frame, nodes, captures,
                    [data(nodes[variable.following])[0] for variable in loop.variables],
                    [value for variable in loop.variables
                     for value in controls(nodes[variable.following])])
@@ -133,7 +133,7 @@ class _Captures:
         return argument
 
 
-def _region(loop, nodes, captures, results, ordered):
+def _region(loop, frame, nodes, captures, results, ordered):
     """What leads from the loop variables and captures to some tensors of the frame."""
     inside = {}
     for number, variable in enumerate(loop.variables):
@@ -155,7 +155,8 @@ def _region(loop, nodes, captures, results, ordered):
         return value
 
     def waits(values):
-        kept = [value for value in values if producer(value) not in turning
+        """Edges inside; the whole loop waits for what stands outside."""
+        kept = [value for value in values if producer(value) in frame.nodes - turning
                 and nodes[producer(value)].op not in ENTERS]
         queue.extend(producer(value) for value in kept)
         return kept
