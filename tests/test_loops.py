@@ -17,7 +17,7 @@ from tensorflow.python.ops import control_flow_util
 import builders
 import ig_tf
 from ig_tf.errors import GraphError
-from ig_tf.graph import frames, raise_loops, rows
+from ig_tf.graph import branches, frames, raise_loops, rows
 from ig_tf.graph import work as working
 from ig_tf.graph.edges import consumers
 from ig_tf.graph.inline import inline
@@ -180,6 +180,50 @@ def test_names_outside_the_frames_stay():
     for tensor, before, after in zip(kept, fixture._run(old, kept, fixture.fed),
                                      fixture._run(graph, kept, fixture.fed)):
         np.testing.assert_array_equal(before, after, err_msg=tensor)
+
+
+def test_loops_whose_shapes_cannot_be_inferred():
+    """They are raised all the same, with shapes unknown inside."""
+    def refuses(graph_def):
+        raise GraphError("not this one")
+
+    fixture = Fixture("nested_with_arrays")
+    flat = inline(fixture.graph_def, ["y:0", "x:0"])
+    found = raise_loops.raise_loops(flat.graph_def, flat.originals, ["y:0", "x:0"], refuses)
+    graph = working.import_graph(found.graph_def)
+    assert graph.get_tensor_by_name("y:0").shape.rank is None
+    np.testing.assert_array_equal(fixture._run(graph, "y:0", fixture.fed), fixture.original())
+
+
+def older_arrays(graph_def):
+    """The same with TensorArrayV2: a string for a handle, and a flow that starts as a constant."""
+    text = tf.string.as_datatype_enum
+    flows, handles = {}, set()
+    for node in list(graph_def.node):
+        if node.op == "TensorArrayV3":
+            flows[f"{node.name}:1"] = flow = f"{node.name}/flow"
+            handles.add(node.name)
+            made = graph_def.node.add(name=flow, op="Const", input=[f"^{node.name}"])
+            made.attr["dtype"].type = tf.float32.as_datatype_enum
+            made.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(0.0))
+            del node.attr["identical_element_shapes"]
+        if node.op.startswith("TensorArray"):
+            node.op = node.op.replace("V3", "V2")
+    for node in graph_def.node:
+        node.input[:] = [flows.get(value, value) for value in node.input]
+        if node.op == "Enter" and node.input[0] in handles:
+            node.attr["T"].type = text
+    graph_def.versions.producer = 25  # later ones have no TensorArrayV2
+    return graph_def
+
+
+@pytest.mark.parametrize("name", ["array_backwards", "nested_with_arrays", "rnn_lengths", "scanned"])
+def test_older_arrays(name):
+    fixture = Fixture(name)
+    fixture.graph_def = older_arrays(fixture.graph_def)
+    graph = raised_graph(fixture)
+    assert not [op for op in all_ops(graph.as_graph_def()) if op.startswith("TensorArray")]
+    np.testing.assert_array_equal(fixture._run(graph, "y:0", fixture.fed), Fixture(name).original())
 
 
 # Loops that this TensorFlow writes in the old way ---------------------------------------------
@@ -362,6 +406,9 @@ def test_what_is_no_plain_loop_stays(build, reason):
     found = refused(build)
     assert any(reason in text for text in found.refused.values()), found.refused
     assert OLD_OPS & {node.op for node in found.graph_def.node}
+    before = found.graph_def.SerializeToString(deterministic=True)
+    branches.tie(found.graph_def)  # no condition is seen in a loop
+    assert found.graph_def.SerializeToString(deterministic=True) == before
     working.import_graph(found.graph_def)  # still a graph
 
 

@@ -1046,6 +1046,26 @@ def switched_by_data(x):
     return tf1.cond(tf.reduce_sum(tf.abs(x)) > 8.0, lambda: x + 1, lambda: x * 2)
 
 
+def counted(start, turn):
+    """A loop over the examples that counts something else besides."""
+    def build(x):
+        count = tf.shape(x)[0]
+        source = tf.TensorArray(tf.float32, count).unstack(x)
+
+        def body(index, other, array):
+            return index + 1, turn(other), array.write(index, source.read(index) * other)
+        made = tf.TensorArray(tf.float32, count)
+        return tf.while_loop(lambda index, *_: index < count, body, (0, start, made))[2].stack()
+    return old(build)
+
+
+def mapped_twice(x):
+    """A loop inside the loop over the examples, as often as the example itself says."""
+    def row(one):
+        return tf.while_loop(lambda y: tf.reduce_sum(y ** 2) < 9.0, lambda y: y * 2 + 0.1, [one])[0]
+    return tf1.map_fn(row, x)
+
+
 OLD = [
     case("Switch and Merge by a shared condition", old(switched), floats(3)),
     case("map_fn", old(lambda x: tf1.map_fn(lambda row: tf.reduce_sum(tf.sin(row) * 2), x)),
@@ -1054,12 +1074,19 @@ OLD = [
     case("map_fn with weights from outside", old(mapped_with_weights), floats(3)),
     case("map_fn of two", old(mapped_pair), floats(3), floats(2)),
     case("loop over the examples", arrays(read), floats(3)),
+    case("loop over the examples with a constant beside", counted(2.0, tf.identity), floats(3)),
+    case("map_fn of a loop", old(mapped_twice), floats(3)),
+    case("map_fn of a condition", old(lambda x: tf1.map_fn(
+        lambda row: tf1.cond(row[0] > 0, lambda: row * 2, lambda: tf.sin(row)), x)), floats(3)),
 ]
 OLD_TWINS = [
     twin("Switch by the data of all", old(switched_by_data), floats(3)),
     twin("Enter and Exit", old(loop(lambda i, value, x: tf.reverse(value, [0]))), floats(3)),
     twin("map_fn with a mean of the batch", old(mapped_with_mean), floats(3)),
     twin("scan", old(lambda x: tf1.scan(lambda total, row: total + row, x)), floats(3)),
+    twin("loop over the examples that counts", counted(1.0, lambda other: other + 1), floats(3)),
+    twin("loop over the examples that counts from 1", counted(1.0, lambda other: other * 2),
+         floats(3)),
     twin("loop that reads its neighbour",
          arrays(lambda source, index, x: source.read(tf.maximum(index - 1, 0))), floats(3)),
     twin("loop that reads all",

@@ -11,6 +11,7 @@ from tensorflow.core.framework import node_def_pb2
 from ig_tf.graph.bodies import Region, effective, func, function_def, shapes, types
 from ig_tf.graph.edges import behind, data, in_order, producer, set_inputs
 from ig_tf.graph.frames import NotStructured
+from ig_tf.graph.walk import BACK_EDGES
 from ig_tf.model.model import SCOPE
 
 
@@ -98,7 +99,8 @@ def tie(graph_def):
     edge. Copies have no control edges: there both branches would arrive.
     """
     nodes = {node.name: node for node in graph_def.node}
-    merges = [node for node in graph_def.node if node.op == "Merge"]
+    merges = [node for node in graph_def.node if node.op == "Merge"
+              and all(nodes[producer(value)].op not in BACK_EDGES for value in data(node))]
     if not merges:
         return
     guards, by_data = conditions(nodes), conditions(nodes, through_control=False)

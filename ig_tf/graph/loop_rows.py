@@ -146,7 +146,9 @@ class _Loop:
             after = states[tensor.name]
             if number in self.counters:
                 found.append(Size((BATCH,)))
-            elif after == before or isinstance(before, Elements) and isinstance(after, Elements):
+            elif self._argument(tensor, self.body) == number:  # or turns would tell places
+                found.append(before)
+            elif isinstance(before, Elements) and isinstance(after, Elements):
                 found.append(after)
             else:
                 return None

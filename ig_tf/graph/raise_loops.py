@@ -4,10 +4,13 @@ A loop of Enter, Merge, Switch and Exit has no gradient once the Python that wro
 cannot stand in another loop. A functional While has one, and can. Values are the same.
 """
 
+import collections
 import dataclasses
 
+import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
+from ig_tf.errors import GraphError
 from ig_tf.graph import frames, loop_functions, loop_shapes, tensor_lists
 from ig_tf.graph.edges import behind, consumers, controls, producer, set_inputs
 from ig_tf.model.model import SCOPE
@@ -68,7 +71,10 @@ class _Raiser:
         arrays, kept, lists = tensor_lists.convert(self.nodes)
         needed = behind(self.nodes, self.fetches)  # handles of arrays are not
         self.nodes = {name: node for name, node in self.nodes.items() if name in needed}
-        self.shapes = loop_shapes.infer(self.nodes, self.source.library, arrays, self._import)
+        try:
+            self.shapes = loop_shapes.infer(self.nodes, self.source.library, arrays, self._import)
+        except GraphError:  # no shape is known in loops; the graph itself is judged when it is done
+            self.shapes = collections.defaultdict(lambda: tf.TensorShape(None))
         left = set()
         while True:
             found = [frame for frame in frames.find(self.nodes) if frame.nodes not in left]

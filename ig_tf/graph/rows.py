@@ -10,6 +10,8 @@ from ig_tf.graph.inline import READERS
 from ig_tf.graph.states import SHARED, Mixed, OfTurn, Rows, is_shared
 from ig_tf.graph.walk import ancestors_in_order
 
+PURE = ("StatelessWhile", "StatelessIf")  # whatever they do, they do to what they are given
+
 
 def input_state(tensor):
     """The state of a signature input: its first axis is the batch; a scalar is shared."""
@@ -40,6 +42,8 @@ def analyse(graph, known, targets, body_of):
 
 def _states_of(op, states, body_of):
     inputs = [states.get(t.name, Mixed("a loop of TensorFlow 1")) for t in op.inputs]
+    if op.type in PURE and any(isinstance(state, OfTurn) for state in inputs):
+        return _of_turn(op, inputs)
     if op.type in loop_rows.WHILE:
         return loop_rows.of_while(op, inputs, states, body_of, analyse)
     if op.type in loop_rows.IF:
