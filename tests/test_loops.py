@@ -217,7 +217,8 @@ def older_arrays(graph_def):
     return graph_def
 
 
-@pytest.mark.parametrize("name", ["array_backwards", "nested_with_arrays", "rnn_lengths", "scanned"])
+@pytest.mark.parametrize("name", ["array_backwards", "nested_with_arrays", "rnn_lengths",
+                                  "scanned"])
 def test_older_arrays(name):
     fixture = Fixture(name)
     fixture.graph_def = older_arrays(fixture.graph_def)
@@ -421,12 +422,26 @@ def test_other_loops_are_raised_all_the_same():
     assert "StatelessWhile" in {node.op for node in found.graph_def.node}
 
 
-def test_the_refusal_says_why(tmp_path):
-    """A derivative through a loop that stays a frame, and a copy of one."""
+def multiplied(x, queue):
+    return turns(lambda index, y: y * queue.dequeue())(x)
+
+
+def multiplied_steps(x, queue):
+    source = tf.TensorArray(tf.float32, 2).unstack(tf.transpose(x))
+    made = tf.TensorArray(tf.float32, 2)
+    made = tf.while_loop(
+        lambda index, _: index < 2, lambda index, made: (index + 1, made.write(
+            index, source.read(index) * tf.reduce_sum(queue.dequeue()))), (0, made))[1]
+    return tf.transpose(made.stack())
+
+
+@pytest.mark.parametrize("model", [multiplied, multiplied_steps])
+def test_the_refusal_says_why(tmp_path, model):
+    """A derivative would go through a loop that stays a frame: of a number, of an array."""
     with tf.Graph().as_default(), tf1.Session() as session, old_control_flow():
         x = tf1.placeholder(tf.float32, [None, 2], "x")
         queue = tf.queue.FIFOQueue(3, tf.float32, [2])
-        y = tf.ensure_shape(turns(lambda index, y: y * queue.dequeue())(x), [None, 2])
+        y = tf.ensure_shape(model(x, queue), [None, 2])
         tf1.saved_model.simple_save(session, str(tmp_path / "m"), {"x": x},
                                     {"y": tf.reduce_sum(y, 1)})
     with pytest.raises(GraphError, match="queue QueueDequeueV2 .* stands in it"):

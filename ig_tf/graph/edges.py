@@ -39,11 +39,6 @@ def consumers(nodes):
     return found
 
 
-def outputs_read(name, read):
-    """The tensors of a node that somebody reads; `read` is what `consumers` gave."""
-    return [value for value in read if producer(value) == name]
-
-
 def in_order(nodes):
     """Names, each after what it reads; what a loop carries back to its start does not count.
 

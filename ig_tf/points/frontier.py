@@ -178,7 +178,9 @@ def carries_gradient(tensor):
         return False
     if op.type in ("While", "StatelessWhile"):
         return carries_gradient(op.inputs[tensor.value_index])
-    if op.type in ("Identity", "TensorListSetItem", "TensorListPushBack"):
+    if op.type in EXITS:
+        return True  # of a loop that is still a frame: what goes through it is seen there
+    if op.type in ("Identity", "Switch", "Merge", "TensorListSetItem", "TensorListPushBack"):
         return any(carries_gradient(operand) for operand in op.inputs)
     return "element_dtype" in op.node_def.attr and op.get_attr("element_dtype").is_floating
 
@@ -189,7 +191,7 @@ def _through_loop(op, features):
     for tensor in tensors:
         scattered = tensor.op.type.startswith(("TensorArrayScatter", "TensorArrayUnpack"))
         source = tensor.op.inputs[-2] if scattered else tensor
-        if source.dtype.is_floating and features.depends(source):
+        if carries_gradient(source) and features.depends(source):
             why = "; ".join(features.unraised.get(name, f"frame {name!r}") for name in frames)
             raise GraphError(
                 f"a while loop of TensorFlow 1 stands between {source.name!r} and the target (it "
