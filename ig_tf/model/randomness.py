@@ -1,0 +1,212 @@
+"""Random ops on the way to outputs: which still draw, and which no longer matter. Runs nothing.
+
+A dropout whose keep_prob is 1 draws numbers in [0, 1) and keeps everything whatever it draws:
+floor(1 + r) is 1, r >= 0 is True. The same is asked of every random op: is what comes out of it
+the same for all numbers that it can draw?
+"""
+
+import math
+
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
+
+from ig_tf.model.edges import PASSES, SHAPES, Edges, canonical, data_of
+
+_UNIFORM, _ANY = (0.0, 1.0), (-math.inf, math.inf)  # [0, 1) and all numbers
+# {op: (numbers that it draws, which input is the shape of what is drawn)}.
+DRAWS = {
+    "RandomUniform": (_UNIFORM, 0), "StatelessRandomUniform": (_UNIFORM, 0),
+    "StatelessRandomUniformV2": (_UNIFORM, 0), "StatefulUniform": (_UNIFORM, 2),
+    "RandomStandardNormal": (_ANY, 0), "TruncatedNormal": (_ANY, 0),
+    "StatelessRandomNormal": (_ANY, 0), "StatelessRandomNormalV2": (_ANY, 0),
+    "StatelessTruncatedNormal": (_ANY, 0), "StatelessTruncatedNormalV2": (_ANY, 0),
+    "StatefulStandardNormalV2": (_ANY, 2), "StatefulTruncatedNormal": (_ANY, 2)}
+RANDOM = frozenset(DRAWS) | frozenset({
+    "RandomUniformInt", "RandomShuffle", "RandomGamma", "RandomPoisson", "RandomPoissonV2",
+    "Multinomial", "ParameterizedTruncatedNormal", "RandomCrop", "StatelessMultinomial",
+    "StatelessRandomUniformInt", "StatelessRandomUniformIntV2", "StatelessRandomUniformFullInt",
+    "StatelessRandomUniformFullIntV2", "StatelessRandomBinomial", "StatelessRandomGammaV2",
+    "StatelessRandomGammaV3", "StatelessRandomPoisson", "StatelessParameterizedTruncatedNormal",
+    "StatelessShuffle", "StatefulUniformInt", "StatefulUniformFullInt", "StatefulStandardNormal",
+    "StatefulRandomBinomial", "SampleDistortedBoundingBox", "SampleDistortedBoundingBoxV2",
+    "StatelessSampleDistortedBoundingBox", "UniformCandidateSampler",
+    "LogUniformCandidateSampler", "LearnedUnigramCandidateSampler",
+    "FixedUnigramCandidateSampler", "AllCandidateSampler", "ThreadUnsafeUnigramCandidateSampler"})
+_ROUNDS = {  # op: (lower, upper, number) -> what it always gives, or None
+    "GreaterEqual": lambda low, high, c: True if low >= c else False if high <= c else None,
+    "Greater": lambda low, high, c: True if low > c else False if high <= c else None,
+    "Less": lambda low, high, c: True if high <= c else False if low >= c else None,
+    "LessEqual": lambda low, high, c: True if high <= c else False if low > c else None}
+_TURNED = {"GreaterEqual": "LessEqual", "Greater": "Less", "Less": "Greater",
+           "LessEqual": "GreaterEqual"}
+
+
+def active_random(graph_def, outputs, given=()):
+    """Names of random ops that change what outputs are, from one run to the next.
+
+    Args:
+      graph_def: a GraphDef; not changed.
+      outputs: names of tensors.
+      given: names of tensors that the caller feeds.
+
+    Returns:
+      Names, sorted. A random op in a branch that a constant condition never takes, one whose draw
+      makes no difference (`settled`), and one of constant seed and shape are not among them. One
+      inside a function is named NODE: FUNCTION/NODE.
+    """
+    edges = Edges(graph_def, given)
+    path = edges.path(outputs)
+    names = []
+    for name in path:
+        node = edges.nodes[name]
+        if node.op in RANDOM and not _is_constant(edges, node) and (
+                settled(edges, node, path, outputs) is None):
+            names.append(name)
+        for body in edges.bodies(node):
+            names += [f"{name}: {body.signature.name}/{inner.name}"
+                      for inner in body.node_def if inner.op in RANDOM]
+    return tuple(sorted(set(names)))
+
+
+def neutralise(graph_def, outputs, given=()):
+    """A copy in which random ops that make no difference draw 0 every time.
+
+    Returns:
+      (GraphDef, names of what was changed). The outputs' values stay the same.
+    """
+    edges = Edges(graph_def, given)
+    path = edges.path(outputs)
+    names = [name for name in path if edges.nodes[name].op in DRAWS
+             and settled(edges, edges.nodes[name], path, outputs) is not None]
+    result = graph_pb2.GraphDef()
+    result.CopyFrom(graph_def)
+    wanted, added = set(names), []
+    for node in result.node:
+        if node.name in wanted:
+            added.append(_drawing_zero(node, edges.nodes))
+    result.node.extend(added)
+    return result, tuple(names)
+
+
+def _drawing_zero(node, names):
+    """Makes a node a Fill of its shape, in place; returns the zero that it fills with."""
+    shape = data_of(node)[DRAWS[node.op][1]]
+    dtype, index_type = _dtype(node), _index_type(node)
+    zero = type(node)(name=node.name + "/zero", op="Const")
+    while zero.name in names:
+        zero.name += "_"
+    zero.attr["dtype"].type = dtype
+    zero.attr["value"].tensor.dtype = dtype
+    zero.attr["value"].tensor.tensor_shape.SetInParent()
+    zero.attr["value"].tensor.tensor_content = bytes(_size(dtype))
+    controls = [value for value in node.input if value.startswith("^")]
+    node.op = "Fill"
+    node.input[:] = [shape, zero.name, *controls]
+    node.attr.clear()
+    node.attr["T"].type = dtype
+    node.attr["index_type"].type = index_type
+    return zero
+
+
+def _dtype(node):
+    return node.attr["dtype"].type or tf.float32.as_datatype_enum
+
+
+def _index_type(node):
+    attribute = {"StatefulUniform": "shape_dtype", "StatefulStandardNormalV2": "shape_dtype",
+                 "StatefulTruncatedNormal": "shape_dtype",
+                 "StatelessRandomUniformV2": "Tshape", "StatelessRandomNormalV2": "Tshape",
+                 "StatelessTruncatedNormalV2": "Tshape"}.get(node.op, "T")
+    default = tf.int64 if attribute == "shape_dtype" else tf.int32
+    return node.attr[attribute].type or default.as_datatype_enum
+
+
+def _size(dtype):
+    return tf.as_dtype(dtype).size
+
+
+def _is_constant(edges, node):
+    """A random op without state, of constant seed and shape, gives the same every time."""
+    return node.op.startswith("Stateless") and all(
+        (source := edges.node(edges.back(value))) is not None and source.op == "Const"
+        for value in data_of(node))
+
+
+def settled(edges, node, path, outputs):
+    """What becomes of a random op's numbers, whatever they are.
+
+    Args:
+      edges: `Edges`.
+      node: the random op's node.
+      path: names of the nodes that matter.
+      outputs: names of tensors that are wanted.
+
+    Returns:
+      [(name of the op that no longer depends on them, the number it gives)], or None where
+      something does depend on what is drawn.
+    """
+    if node.op not in DRAWS:
+        return None
+    inside, wanted = set(path), {canonical(value) for value in outputs}
+    found, queue = [], [(f"{node.name}:0", DRAWS[node.op][0])]
+    while queue:
+        tensor, bounds = queue.pop()
+        if tensor in wanted:
+            return None
+        for reader, position, value in edges.consumers(node_name(tensor)):
+            if value != tensor or reader.name not in inside or reader.op in SHAPES:
+                continue
+            after = _after(edges, reader, position, bounds)
+            if after is None:
+                return None
+            if isinstance(after, tuple):
+                count = 2 if "Switch" in reader.op else 1
+                queue.extend((f"{reader.name}:{index}", after) for index in range(count))
+            else:
+                found.append((reader.name, after))
+    return found
+
+
+def node_name(tensor):
+    return tensor.rpartition(":")[0]
+
+
+def _after(edges, reader, position, bounds):
+    """What an op makes of numbers in [lower, upper): bounds, one number, or None if not known."""
+    low, high = bounds
+    if reader.op in PASSES or reader.op == "Cast":
+        if position > 0 or (reader.op == "Cast" and not _is_floating(reader)):
+            return None
+        return bounds
+    if reader.op == "Floor":
+        return math.floor(low) if math.isfinite(low) and high <= math.floor(low) + 1 else None
+    operands = data_of(reader)
+    other = edges.value(operands[1 - position]) if len(operands) == 2 else None
+    if other is None:
+        return None
+    if reader.op in _ROUNDS:
+        compare = reader.op if position == 0 else _TURNED[reader.op]
+        return _ROUNDS[compare](low, high, other)
+    return _moved(reader.op, position, low, high, other)
+
+
+def _moved(op, position, low, high, other):
+    """The bounds behind a sum, a product or a quotient with a number; one that turns them is none.
+
+    A product with 0 is 0.
+    """
+    if op in ("Add", "AddV2"):
+        return low + other, high + other
+    if op == "Sub" and position == 0:
+        return low - other, high - other
+    if op == "Mul" and other == 0:
+        return 0.0
+    if op == "Mul" and other > 0:
+        return low * other, high * other
+    if op in ("RealDiv", "Div") and position == 0 and other > 0:
+        return low / other, high / other
+    return None
+
+
+def _is_floating(node):
+    return tf.as_dtype(node.attr["DstT"].type).is_floating
