@@ -5,13 +5,13 @@ import dataclasses
 import tensorflow as tf
 
 from ig_tf.model import feed_datasets
-from ig_tf.model.edges import MERGES, SHAPES, data_of
+from ig_tf.model.edges import MERGES, SHAPES, canonical, data_of
 from ig_tf.model.feed_names import GraphScope, own_name, sanitised, trace
-from ig_tf.model.feed_ops import ELEMENT, MANY, SOURCES, Stores, most_specific
+from ig_tf.model.feed_ops import ELEMENT, MANY, SOURCES, UP_TO, Stores, most_specific
 from ig_tf.model.feed_shapes import inferred, recorded
 
 # They hand on the data itself, whole.
-HANDS_ON = frozenset({"Identity", "StopGradient", "Switch", "Enter", "EnsureShape"})
+_HANDS_ON = frozenset({"Identity", "StopGradient", "Switch", "Enter", "EnsureShape"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,44 @@ class Feed:
                 "shape": shape, "source": self.source}
 
 
+class Search:
+    """The walk from outputs back to where data enters."""
+
+    def __init__(self, edges):
+        self.edges = edges
+
+    def frontier(self, outputs):
+        found, seen, queue = [], set(), [canonical(value) for value in outputs]
+        while queue:
+            tensor = queue.pop()
+            if tensor in seen or tensor in self.edges.given or self.edges.is_dead(tensor):
+                continue
+            seen.add(tensor)
+            node = self.edges.node(tensor)
+            if node is None:
+                continue
+            if self.enters_at(tensor, node):
+                found.append(tensor)
+            else:
+                queue.extend(data_of(node))
+        return found
+
+    def enters_at(self, tensor, node):
+        """Whether this tensor itself is a place where data enters."""
+        if is_source(self.edges, node):
+            return True
+        if node.op in MERGES and tensor.endswith(":0"):  # one queue or another, by a condition
+            alive = [value for value in data_of(node) if not self.edges.is_dead(value)]
+            return bool(alive) and all(self._comes_from_source(value) for value in alive)
+        if node.op == "PlaceholderWithDefault":  # by default a queue's data, else what is fed
+            return bool(self.frontier(data_of(node)))
+        return False
+
+    def _comes_from_source(self, tensor):
+        node = self.edges.node(self.edges.back(tensor, _HANDS_ON))
+        return node is not None and is_source(self.edges, node)
+
+
 def is_source(edges, node):
     """Whether data enters at a node: its op takes it from somewhere, or a function of it does."""
     if node.op in SOURCES:
@@ -66,6 +104,7 @@ class Describer:
         self.edges = edges
         self.stores = Stores(edges)
         self.scope = GraphScope(edges, self.stores)
+        self.asked = set()  # tensors whose shapes are being inferred: queues can feed themselves
 
     def feed(self, tensor):
         node, index = self.edges.node(tensor), int(tensor.rpartition(":")[2])
@@ -74,12 +113,18 @@ class Describer:
         if node.op in MERGES:
             return self._of_merge(tensor, node)
         if node.op == "PlaceholderWithDefault":
-            return Feed(tensor, sanitised(node.name.rpartition("/")[2]),
-                        tf.as_dtype(node.attr["dtype"].type),
-                        tf.TensorShape(node.attr["shape"].shape),
-                        f"placeholder {node.name!r}, whose default comes from where data enters "
-                        "by itself")
+            return self._of_default(tensor, node)
         return self._of_functions(tensor, node, index)
+
+    def _of_default(self, tensor, node):
+        shape, fixed = tf.TensorShape(node.attr["shape"].shape), None
+        parts = [self.feed(one) for one in Search(self.edges).frontier(data_of(node))]
+        if shape.rank and shape[0] and shape[0] in {part.fixed for part in parts}:
+            fixed, shape = shape[0], tf.TensorShape([None]).concatenate(shape[1:])
+        listed = "; ".join(part.source for part in parts)
+        return Feed(tensor, sanitised(node.name.rpartition("/")[2]),
+                    tf.as_dtype(node.attr["dtype"].type), shape,
+                    f"placeholder {node.name!r}, whose default is {listed}", fixed)
 
     def _of_functions(self, tensor, node, index):
         """An If, a While or a call whose functions take data from somewhere."""
@@ -95,7 +140,7 @@ class Describer:
                     f"{how}", fixed)
 
     def _of_merge(self, tensor, node):
-        parts = [self.feed(self.edges.back(value, HANDS_ON)) for value in data_of(node)
+        parts = [self.feed(self.edges.back(value, _HANDS_ON)) for value in data_of(node)
                  if not self.edges.is_dead(value)]
         shape = most_specific([part.shape for part in parts])
         fixed = next((part.fixed for part in parts if part.fixed), None)
@@ -113,17 +158,18 @@ class Describer:
         name, how = self._name(tensor, node, index, filled and filled.name)
         idle = self._idle(node, index, put) if shape.rank is None else None
         return Feed(tensor, name, source.type_of(node, index), shape,
-                    f"{self._origin(node, index)}; {how}", fixed, idle)
+                    f"{self._origin(node, index, fixed)}; {how}", fixed, idle)
 
-    def _origin(self, node, index):
+    def _origin(self, node, index, fixed):
         source = SOURCES[node.op]
-        stores = self.stores.behind(node) if source.what in ("queue", "reader") else []
-        listed = " or ".join(f"{store.name!r} ({store.op})" for store in stores)
+        named = source.what in ("queue", "reader", "iterator")
+        listed = " or ".join(f"{store.name!r} ({store.op})"
+                             for store in (self.stores.behind(node) if named else ()))
+        count = fixed or self.stores.taken(node)
+        batch = f", up to {count} at a time" if source.taken == UP_TO and count else (
+            f", in batches of {count}" if count else "")
         where = f"{source.what} {listed}".rstrip()
-        count = self.stores.taken(node)
-        taken = source.taken.replace("a number that the graph fixes", str(count)) if count else (
-            source.taken)
-        return f"component {index} of {where}, taken by {node.name!r} ({node.op}), {taken}"
+        return f"component {index} of {where}, taken by {node.name!r} ({node.op}){batch}"
 
     def _name(self, tensor, node, index, named):
         """(name, where it comes from)."""
@@ -168,11 +214,23 @@ class Describer:
         if put:
             shapes = []
             for one in put:
-                shape = inferred(self.graph_def, one.tensor)[1]
+                shape = self._inferred(one.tensor)
                 shapes.append(shape[1:] if one.many and shape.rank else shape)
             return most_specific(shapes)
         shape = recorded(node, index)
         return shape[1:] if source.taken != ELEMENT and shape.rank else shape
+
+    def _inferred(self, tensor):
+        """The shape of what is put in; queues behind it have no shapes in an imported graph."""
+        if tensor in self.asked:
+            return tf.TensorShape(None)
+        self.asked.add(tensor)
+        known = {}
+        for one in Search(self.edges).frontier([tensor]):
+            feed = self.feed(one)
+            known[one] = (feed.dtype, feed.shape)
+        self.asked.discard(tensor)
+        return inferred(self.graph_def, tensor, known)[1]
 
     def _made_behind(self, put, batch):
         """Whether the elements of a queue are batches, which an op before it made of `batch`."""

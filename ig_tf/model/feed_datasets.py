@@ -2,7 +2,6 @@
 
 import dataclasses
 
-from ig_tf.model.edges import maker
 from ig_tf.model.feed_names import BodyScope, Traced, trace
 
 _MAPS = ("MapDataset", "ParallelMapDataset", "ParallelMapDatasetV2", "MapAndBatchDataset",
@@ -75,7 +74,7 @@ class _Walk:
         batched = batched or "Batch" in node.op
         inputs = scope.inputs(node)
         if node.op in _RECORDS:
-            return Component(Traced("record", f"what {maker(value)!r} ({node.op}) reads"), batched)
+            return Component(Traced("record", f"the record of a {node.op}"), batched)
         if node.op in _TENSORS:
             traced = trace(scope, inputs[index])[0] if index < len(inputs) else None
             return Component(traced, batched)

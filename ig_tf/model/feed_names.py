@@ -177,7 +177,8 @@ class _Trail:
         if node.op == "DecodeCSV":
             return Traced(f"column_{index}", f"column {index} of {node.name!r} (DecodeCSV)")
         if node.op in _READS and index < 2:
-            return Traced(_READS[node.op][index], f"what {node.name!r} ({node.op}) reads")
+            part = _READS[node.op][index]
+            return Traced(part, f"the {part} that a reader gives")
         if node.op in _LAYOUTS:
             key = _parsed(self.scope, node, output, index)
             return key and Traced(sanitised(key), f"parsed feature {key!r}")

@@ -8,9 +8,7 @@ import tensorflow as tf
 from ig_tf.model.edges import canonical, data_of, maker
 
 # What a row says of the first axis of its outputs.
-ELEMENT = "one element at a time"
-MANY = "a batch of a number that the graph fixes"
-UP_TO = "a batch of up to a number that the graph fixes"
+ELEMENT, MANY, UP_TO = "one element", "a batch of fixed size", "a batch of at most that size"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +87,7 @@ _STORES = re.compile(
 _ENQUEUES = ("QueueEnqueue", "QueueEnqueueMany", "QueueEnqueueV2", "QueueEnqueueManyV2")
 _PUTS = ("Stage", "MapStage", "OrderedMapStage")
 _CARRIES_HANDLES = ("Identity", "RefIdentity", "Switch", "RefSwitch", "RefSelect", "Enter",
-                    "RefEnter", "FakeQueue")
+                    "RefEnter", "FakeQueue", "Pack", "Gather", "GatherV2")
 
 
 def is_fed_by_itself(node):
@@ -121,9 +119,11 @@ class Stores:
                 continue
             seen.add(store.name)
             if store.op in _CARRIES_HANDLES and data_of(store):
-                skipped = 1 if store.op == "RefSelect" else 0
-                inputs = data_of(store)[skipped:]
-                handles.extend(inputs[:1] if "Switch" in store.op else inputs)
+                inputs = data_of(store)
+                if store.op == "RefSelect":  # the first says which
+                    handles.extend(inputs[1:])
+                else:
+                    handles.extend(inputs if store.op == "Pack" else inputs[:1])
             else:
                 found.append(store)
         return found

@@ -14,9 +14,15 @@ def recorded(node, index):
     return tf.TensorShape(listed[index]) if index < len(listed) else tf.TensorShape(None)
 
 
-def inferred(graph_def, tensor):
-    """(type, shape) of a tensor, as TensorFlow infers them; (None, unknown) where it cannot."""
-    graph = _imported(graph_def, [tensor])
+def inferred(graph_def, tensor, known=None):
+    """(type, shape) of a tensor, as TensorFlow infers them; (None, unknown) where it cannot.
+
+    `known`: {tensor name: (type, shape)} of tensors behind which nothing is looked at.
+    """
+    known = known or {}
+    if tensor in known:
+        return known[tensor]
+    graph = _imported(graph_def, [tensor], known)
     if graph is None:
         return None, recorded(Edges(graph_def).node(tensor), int(tensor.rpartition(":")[2]))
     try:
@@ -26,7 +32,7 @@ def inferred(graph_def, tensor):
     return found.dtype.base_dtype, found.shape
 
 
-def _imported(graph_def, tensors):
+def _imported(graph_def, tensors, known=()):
     """What some tensors need by data, in a tf.Graph; None where TensorFlow refuses it."""
     edges, needed = Edges(graph_def), set()
     queue = [maker(tensor) for tensor in tensors]
@@ -34,7 +40,8 @@ def _imported(graph_def, tensors):
         name = queue.pop()
         if name in edges.nodes and name not in needed:
             needed.add(name)
-            queue.extend(maker(value) for value in data_of(edges.nodes[name]))
+            queue.extend(maker(value) for value in data_of(edges.nodes[name])
+                         if value not in known)
     part = graph_pb2.GraphDef()
     part.versions.CopyFrom(graph_def.versions)
     part.library.CopyFrom(graph_def.library)
@@ -49,10 +56,86 @@ def _imported(graph_def, tensors):
     graph = tf.Graph()
     try:
         with graph.as_default():
-            tf.graph_util.import_graph_def(part, name="")
+            given = {tensor: tf.compat.v1.placeholder(*known[tensor], name="known")
+                     for tensor in known if _is_read(part, tensor)}
+            tf.graph_util.import_graph_def(part, name="", input_map=given)
     except (ValueError, TypeError, KeyError, RuntimeError, tf.errors.OpError):
         return None
     return graph
+
+
+def _is_read(part, tensor):
+    return any(tensor in data_of(node) for node in part.node)
+
+
+def freed(graph_def, placeholders, outputs):
+    """A copy in which a Reshape to a number of rows that was written down takes any number.
+
+    Args:
+      graph_def: a GraphDef in which the feeds are placeholders already; not changed.
+      placeholders: {tensor name of a placeholder: batch size that the graph had fixed, or None}.
+      outputs: names of tensors.
+
+    Returns:
+      (GraphDef, names of what was changed). With the old batch size the values stay the same.
+    """
+    sizes = {name: size for name, size in placeholders.items() if size}
+    graph = _imported(graph_def, outputs, _as_before(graph_def, sizes)) if sizes else None
+    if graph is None:
+        return graph_def, ()
+    wanted = {}
+    for op in _moved(graph, {"known" if number == 0 else f"known_{number}"
+                             for number in range(len(sizes))}):
+        if op.type == "Reshape" and op.inputs[1].op.type == "Const" and _is_batch(
+                op.inputs[0].shape, op.outputs[0].shape, set(sizes.values())):
+            wanted[op.name] = [-1, *op.outputs[0].shape.as_list()[1:]]
+    return _reshaped(graph_def, wanted), tuple(wanted)
+
+
+def _as_before(graph_def, sizes):
+    """{placeholder tensor: (type, shape)} with the batch size that the graph had fixed."""
+    nodes, known = Edges(graph_def).nodes, {}
+    for tensor, size in sizes.items():
+        node = nodes[maker(tensor)]
+        shape = tf.TensorShape(node.attr["shape"].shape)
+        known[tensor] = (tf.as_dtype(node.attr["dtype"].type),
+                         tf.TensorShape([size]).concatenate(shape[1:]))
+    return known
+
+
+def _is_batch(before, after, sizes):
+    """Whether both shapes begin with the batch, folded perhaps, and the rest is known."""
+    if not before.rank or not after.rank or not after.is_fully_defined() or not before[0]:
+        return False
+    return any(before[0] % size == 0 and after[0] % size == 0 if size > 1
+               else before[0] == after[0] == 1 for size in sizes)
+
+
+def _reshaped(graph_def, wanted):
+    """A copy in which some Reshapes have constant shapes of their own."""
+    result = graph_pb2.GraphDef()
+    result.CopyFrom(graph_def)
+    added = []
+    for node in result.node:
+        if node.name in wanted:
+            dtype = tf.as_dtype(node.attr["Tshape"].type or tf.int32.as_datatype_enum)
+            shape = type(node)(name=node.name + "/any_batch", op="Const")
+            shape.attr["dtype"].type = dtype.as_datatype_enum
+            shape.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(wanted[node.name], dtype))
+            node.input[1] = shape.name
+            added.append(shape)
+    result.node.extend(added)
+    return result
+
+
+def _moved(graph, names):
+    """Ops that depend on placeholders by value, in order (an import is in topological order)."""
+    moved, found = set(names), []
+    for op in graph.get_operations():
+        if op.type not in SHAPES and any(operand.op.name in moved for operand in op.inputs):
+            moved.add(op.name)
+            found.append(op)
+    return found
 
 
 def fixed_batches(graph_def, placeholders, outputs):
@@ -75,12 +158,12 @@ def fixed_batches(graph_def, placeholders, outputs):
     if graph is None:
         return ("TensorFlow refuses to infer shapes behind the swapped inputs, so whether another "
                 f"batch size than {max(sizes)} works is not known.",)
-    moved, sentences = set(placeholders), []
-    for op in graph.get_operations():  # imported in topological order
-        operands = [operand for operand in op.inputs if operand.name in moved]
-        if not operands or op.type in SHAPES:
-            continue
-        moved.update(output.name for output in op.outputs)
+    names = {maker(tensor) for tensor in placeholders}
+    moving = _moved(graph, names)
+    names |= {op.name for op in moving}
+    sentences = []
+    for op in moving:
+        operands = [operand for operand in op.inputs if operand.op.name in names]
         rows = {operand.shape[0] for operand in operands if operand.shape.rank}
         for output in op.outputs[:1]:
             size = output.shape[0] if output.shape.rank else None

@@ -10,8 +10,8 @@ import dataclasses
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
-from ig_tf.model.edges import MERGES, Edges, canonical, data_of, maker
-from ig_tf.model.feed import HANDS_ON, Describer, is_source
+from ig_tf.model.edges import Edges, canonical, data_of, maker
+from ig_tf.model.feed import Describer, Search
 from ig_tf.model.feed_names import unique
 from ig_tf.model.feed_ops import SOURCES, gate_of, is_fed_by_itself
 
@@ -30,52 +30,13 @@ def found(graph_def, outputs, given=(), taken=()):
       constant count only where they are taken. Nothing is looked for behind a dequeue.
     """
     edges = Edges(graph_def, given)
-    search = _Search(edges)
-    tensors = search.frontier(outputs)
+    tensors = Search(edges).frontier(outputs)
     order = {name: position for position, name in enumerate(edges.nodes)}
     tensors.sort(key=lambda tensor: (order[maker(tensor)], int(tensor.rpartition(":")[2])))
     describer = Describer(graph_def, edges)
     feeds = [describer.feed(tensor) for tensor in tensors]
     names = unique([feed.name for feed in feeds], taken)
     return tuple(dataclasses.replace(feed, name=name) for feed, name in zip(feeds, names))
-
-
-class _Search:
-    """The walk from outputs back to where data enters."""
-
-    def __init__(self, edges):
-        self.edges = edges
-
-    def frontier(self, outputs):
-        found, seen, queue = [], set(), [canonical(value) for value in outputs]
-        while queue:
-            tensor = queue.pop()
-            if tensor in seen or tensor in self.edges.given or self.edges.is_dead(tensor):
-                continue
-            seen.add(tensor)
-            node = self.edges.node(tensor)
-            if node is None:
-                continue
-            if self.enters_at(tensor, node):
-                found.append(tensor)
-            else:
-                queue.extend(data_of(node))
-        return found
-
-    def enters_at(self, tensor, node):
-        """Whether this tensor itself is a place where data enters."""
-        if is_source(self.edges, node):
-            return True
-        if node.op in MERGES and tensor.endswith(":0"):  # one queue or another, by a condition
-            alive = [value for value in data_of(node) if not self.edges.is_dead(value)]
-            return bool(alive) and all(self._comes_from_source(value) for value in alive)
-        if node.op == "PlaceholderWithDefault":  # by default a queue's data, else what is fed
-            return bool(self.frontier(data_of(node)))
-        return False
-
-    def _comes_from_source(self, tensor):
-        node = self.edges.node(self.edges.back(tensor, HANDS_ON))
-        return node is not None and is_source(self.edges, node)
 
 
 def swap(graph_def, feeds, scope=""):

@@ -65,16 +65,19 @@ def prepare(graph_def, outputs, feed=None, fix=None, given=(), taken=(), scope="
     result, names = feeds.swap(graph, swapped, scope)
     replaced = {one.tensor: names[one.name] for one in swapped}
     final = tuple(replaced.get(_full(value), value) for value in outputs)
+    batches = {names[one.name]: one.fixed for one in swapped}
+    result, freed = feed_shapes.freed(result, batches, final)
     result, settled = randomness.neutralise(result, final, given)
     _refuse_waiting(result, final, given)
+    still = {*given, *names.values()}
     notes = [one.reason for one in (*chosen_fixes, *known)]
     notes += [f"input {one.name}: {one.source}" for one in swapped]
     notes += feeds.cut_edges(graph, swapped, final)
-    notes += feed_shapes.fixed_batches(
-        result, {names[one.name]: one.fixed for one in swapped}, final)
+    notes += [f"Reshape {name} takes any number of rows now" for name in freed]
+    notes += feed_shapes.fixed_batches(result, batches, final)
     notes += [f"random op {name} makes no difference: it draws zeros" for name in settled]
     return Prepared(result, names, final, swapped, (*chosen_fixes, *known),
-                    tuple(one for one in needed if one.value is None),
+                    tuple(one for one in fixes.required(result, final, still) if one.value is None),
                     randomness.active_random(result, final, given), tuple(notes))
 
 

@@ -40,6 +40,10 @@ _ROUNDS = {  # op: (lower, upper, number) -> what it always gives, or None
 _TURNED = {"GreaterEqual": "LessEqual", "Greater": "Less", "Less": "Greater",
            "LessEqual": "GreaterEqual"}
 
+# What they make of one number, they make of a tensor of it.
+_ELEMENTWISE = frozenset({*_ROUNDS, "Add", "AddV2", "Sub", "Mul", "RealDiv", "Div", "Floor", "Cast",
+                          "Identity", "LogicalNot", "Switch", "Enter"})
+
 
 def active_random(graph_def, outputs, given=()):
     """Names of random ops that change what outputs are, from one run to the next.
@@ -72,40 +76,80 @@ def neutralise(graph_def, outputs, given=()):
     """A copy in which random ops that make no difference draw 0 every time.
 
     Returns:
-      (GraphDef, names of what was changed). The outputs' values stay the same.
+      (GraphDef, names of what was changed). The outputs' values stay the same. Where all that
+      reads the zeros broadcasts them, one zero stands for all, so that the shape that was drawn
+      (often a batch size that Python had written down) is no longer needed.
     """
     edges = Edges(graph_def, given)
     path = edges.path(outputs)
     names = [name for name in path if edges.nodes[name].op in DRAWS
              and settled(edges, edges.nodes[name], path, outputs) is not None]
+    stale = {reader for name in names for reader in _readers(edges, name)} | set(names)
     result = graph_pb2.GraphDef()
     result.CopyFrom(graph_def)
-    wanted, added = set(names), []
+    added = []
     for node in result.node:
-        if node.name in wanted:
-            added.append(_drawing_zero(node, edges.nodes))
+        if node.name in stale:
+            node.attr.pop("_output_shapes", None)
+        if node.name in names:
+            added += _drawing_zero(node, edges)
     result.node.extend(added)
     return result, tuple(names)
 
 
-def _drawing_zero(node, names):
-    """Makes a node a Fill of its shape, in place; returns the zero that it fills with."""
-    shape = data_of(node)[DRAWS[node.op][1]]
-    dtype, index_type = _dtype(node), _index_type(node)
-    zero = type(node)(name=node.name + "/zero", op="Const")
-    while zero.name in names:
-        zero.name += "_"
-    zero.attr["dtype"].type = dtype
-    zero.attr["value"].tensor.dtype = dtype
-    zero.attr["value"].tensor.tensor_shape.SetInParent()
-    zero.attr["value"].tensor.tensor_content = bytes(_size(dtype))
+def _readers(edges, name):
+    """Names of nodes that depend on a node."""
+    found, queue = set(), [name]
+    while queue:
+        for reader, _, _ in edges.consumers(queue.pop()):
+            if reader.name not in found:
+                found.add(reader.name)
+                queue.append(reader.name)
+    return found
+
+
+def _drawing_zero(node, edges):
+    """Makes a node zero, in place: one number, or its shape filled with an added constant."""
     controls = [value for value in node.input if value.startswith("^")]
+    shape, index_type, dtype = data_of(node)[DRAWS[node.op][1]], _index_type(node), _dtype(node)
+    if _broadcasts(edges, node.name):
+        _make_zero(node, dtype)
+        node.input[:] = controls
+        return []
+    zero = type(node)(name=node.name + "/zero")
+    while zero.name in edges.nodes:
+        zero.name += "_"
+    _make_zero(zero, dtype)
     node.op = "Fill"
     node.input[:] = [shape, zero.name, *controls]
     node.attr.clear()
     node.attr["T"].type = dtype
     node.attr["index_type"].type = index_type
-    return zero
+    return [zero]
+
+
+def _make_zero(node, dtype):
+    node.op = "Const"
+    node.attr.clear()
+    node.attr["dtype"].type = dtype
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(0, tf.as_dtype(dtype), []))
+
+
+def _broadcasts(edges, name):
+    """Whether one number does as well as a tensor of equal ones, up to where a mask is applied."""
+    queue, seen = [name], set()
+    while queue:
+        for reader, position, value in edges.consumers(queue.pop()):
+            applied = reader.op in ("Mul", "RealDiv") and edges.value(
+                data_of(reader)[1 - position]) is None
+            if applied or reader.op == "SelectV2" or (reader.op == "Select" and position == 0):
+                continue
+            if reader.op not in _ELEMENTWISE:
+                return False
+            if reader.name not in seen:
+                seen.add(reader.name)
+                queue.append(reader.name)
+    return True
 
 
 def _dtype(node):
@@ -119,10 +163,6 @@ def _index_type(node):
                  "StatelessTruncatedNormalV2": "Tshape"}.get(node.op, "T")
     default = tf.int64 if attribute == "shape_dtype" else tf.int32
     return node.attr[attribute].type or default.as_datatype_enum
-
-
-def _size(dtype):
-    return tf.as_dtype(dtype).size
 
 
 def _is_constant(edges, node):
