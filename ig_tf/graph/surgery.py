@@ -208,7 +208,8 @@ def _refuse_effects(op):
                          "or before points whose rows are not proved to be examples.")
     if op.type in ("Placeholder", "PlaceholderV2"):
         raise GraphError(f"the target needs placeholder {op.name!r}, which is not an input of the "
-                         "signature.")
+                         f"signature. Give its value, --fix={op.name}:VALUE, or make it an input, "
+                         f"--feed={op.name}:NAME.")
     if op.type not in COMPUTING and registry.is_stateful(op.type):
         raise GraphError(f"stateful op {op.type} {op.name!r} stands on the path: run for every "
                          "step it would change what the model does (or be random).")

@@ -14,6 +14,7 @@ from ig_tf.errors import GraphError
 from ig_tf.graph import conds, registry
 from ig_tf.graph.inline import function_names, inline
 from ig_tf.graph.loops import map_loop_body
+from ig_tf.model.answering import FEED_SCOPE, moved
 from ig_tf.model.model import SCOPE
 
 _IMPORT = "import_{}_"
@@ -99,7 +100,7 @@ def build(model):
         if not tensor:
             raise GraphError(f"signature input {name!r} is a composite tensor (sparse or ragged); "
                              "signatures with such inputs are not handled yet.")
-    flat = inline(model.graph_def, [*inputs.values(), *outputs.values()])
+    flat = inline(model.working_graph_def, [*inputs.values(), *outputs.values()])
     _rename_functions(flat.graph_def, _IMPORT.format(next(_IMPORTS)))
     conds.resolve(flat.graph_def, {name.partition(":")[0] for name in inputs.values()})
     graph_def, changed = _differentiable(flat.graph_def)
@@ -117,7 +118,16 @@ def build(model):
                              "have.") from None
 
     return Work(graph_def, graph, {k: find(v) for k, v in inputs.items()},
-                {k: find(v) for k, v in outputs.items()}, flat.originals, changed)
+                {k: find(v) for k, v in outputs.items()}, _originals(model, flat), changed)
+
+
+def _originals(model, flat):
+    """Nodes that stand in the model's top level with the same value, and the inputs beside it."""
+    if model.working is None:
+        return flat.originals
+    beside = {name for name in flat.originals if name.startswith(FEED_SCOPE)
+              and name + ":0" in model.inputs().values()}
+    return (flat.originals - moved(model)) | beside
 
 
 def import_graph(graph_def, producer_ops=None):

@@ -5,6 +5,7 @@ from tensorflow.core.framework import graph_pb2
 
 from ig_tf.model.edges import SHAPES, Edges, canonical, data_of, maker
 
+_KNOWN = "ig_tf_known"  # what stands for a tensor behind which nothing is looked at
 _STALE = ("_output_shapes", "_class")
 
 
@@ -56,7 +57,7 @@ def _imported(graph_def, tensors, known=()):
     graph = tf.Graph()
     try:
         with graph.as_default():
-            given = {tensor: tf.compat.v1.placeholder(*known[tensor], name="known")
+            given = {tensor: tf.compat.v1.placeholder(*known[tensor], name=_KNOWN)
                      for tensor in known if _is_read(part, tensor)}
             tf.graph_util.import_graph_def(part, name="", input_map=given)
     except (ValueError, TypeError, KeyError, RuntimeError, tf.errors.OpError):
@@ -84,8 +85,8 @@ def freed(graph_def, placeholders, outputs):
     if graph is None:
         return graph_def, ()
     wanted = {}
-    for op in _moved(graph, {"known" if number == 0 else f"known_{number}"
-                             for number in range(len(sizes))}):
+    entering = {op.name for op in graph.get_operations() if op.name.startswith(_KNOWN)}
+    for op in _moved(graph, entering):
         if op.type == "Reshape" and op.inputs[1].op.type == "Const" and _is_batch(
                 op.inputs[0].shape, op.outputs[0].shape, set(sizes.values())):
             wanted[op.name] = [-1, *op.outputs[0].shape.as_list()[1:]]

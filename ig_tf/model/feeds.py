@@ -1,176 +1,120 @@
 """Inputs that are no placeholders: queues, readers, iterators, staging areas and infeeds.
 
-Data that enters a graph by itself is found on the way from its outputs, and swapped for
-placeholders in a copy. Functions of GraphDefs; nothing is run, and no queue runner, reader or
-iterator is needed by what comes out.
+Data that enters a graph by itself is found on the way from its outputs and swapped for
+placeholders in a copy; scalars such as keep_prob are fixed; dropout that keeps everything draws
+no more. Functions of GraphDefs: nothing is run, and no queue runner, reader or iterator is needed
+by what comes out. `prepare` does all of it; the other names do one step each.
 """
 
 import dataclasses
 
-from tensorflow.core.framework import graph_pb2, node_def_pb2
+from ig_tf.errors import GraphError, SignatureError
+from ig_tf.model import fixes
+from ig_tf.model.feed import Feed
+from ig_tf.model.feed_choice import select
+from ig_tf.model.feed_shapes import fixed_batches, freed
+from ig_tf.model.feed_swap import cut_edges, found, still_needed, swap
+from ig_tf.model.fixes import Fix, required
+from ig_tf.model.randomness import active_random, neutralise
 
-from ig_tf.errors import GraphError
-from ig_tf.model.edges import Edges, canonical, data_of, maker
-from ig_tf.model.feed import Describer, Search
-from ig_tf.model.feed_names import unique
-from ig_tf.model.feed_ops import SOURCES, gate_of, is_fed_by_itself
+__all__ = ["Feed", "Fix", "Prepared", "active_random", "cut_edges", "fix", "fixed_batches", "found",
+           "freed", "neutralise", "prepare", "required", "select", "still_needed", "swap"]
+fix = fixes.fix
 
 
-def found(graph_def, outputs, given=(), taken=()):
-    """Where data enters by itself on the way to some tensors: the places nearest to them.
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A copy of a graph that needs no queue, reader or iterator for some outputs.
+
+    Attributes:
+      graph_def: the copy.
+      inputs: {name: tensor name} of the placeholders that stand for feeds.
+      outputs: what stands for the wanted tensors, in their order.
+      feeds: `Feed`s that were swapped.
+      fixes: `Fix`es that were made.
+      open: `Fix`es without a value: scalars that the outputs need and nobody gave.
+      random: names of random ops that are still active on the way to the outputs.
+      notes: sentences: what was decided, and what falls short.
+    """
+
+    graph_def: object
+    inputs: dict
+    outputs: tuple
+    feeds: tuple
+    fixes: tuple
+    open: tuple
+    random: tuple
+    notes: tuple
+
+    @property
+    def changed(self):
+        """Whether anything had to be done."""
+        return bool(self.notes)
+
+
+def prepare(graph_def, outputs, feed=None, fixed=None, given=(), taken=(), scope=""):
+    """Swaps and fixes all that stands between a graph and its answers.
 
     Args:
       graph_def: a GraphDef; not changed.
       outputs: names of tensors.
-      given: names of tensors that are inputs already; nothing is looked for behind them.
-      taken: names that no feed may have.
+      feed: what `select` takes: which tensors shall be inputs and their names; others that the
+        outputs still wait for are swapped too, under names of their own.
+      fixed: PLACEHOLDER:VALUE,... or a mapping.
+      given: names of tensors that are inputs already.
+      taken: names that no new input may have.
+      scope: what the names of new nodes begin with.
 
     Returns:
-      `Feed`s, in the order of the graph, with unique names. Branches of a condition that is
-      constant count only where they are taken. Nothing is looked for behind a dequeue.
-    """
-    edges = Edges(graph_def, given)
-    tensors = Search(edges).frontier(outputs)
-    order = {name: position for position, name in enumerate(edges.nodes)}
-    tensors.sort(key=lambda tensor: (order[maker(tensor)], int(tensor.rpartition(":")[2])))
-    describer = Describer(graph_def, edges)
-    feeds = [describer.feed(tensor) for tensor in tensors]
-    names = unique([feed.name for feed in feeds], taken)
-    return tuple(dataclasses.replace(feed, name=name) for feed, name in zip(feeds, names))
-
-
-def swap(graph_def, feeds, scope=""):
-    """A copy in which feeds are placeholders.
-
-    Args:
-      graph_def: a GraphDef; not changed.
-      feeds: `Feed`s.
-      scope: what the names of the new nodes begin with.
-
-    Returns:
-      (GraphDef, {feed name: tensor name of its placeholder}). What read a feed's tensor reads the
-      placeholder. The queue side stays among the nodes, but no data edge leads to it from what the
-      feeds cut off, and control edges from it are cut (`cut_edges` names them). Recorded shapes
-      behind the feeds are dropped. A feed inside a branch of a condition stays inside it.
+      A `Prepared`.
 
     Raises:
-      GraphError: no such tensor; a queue that nothing feeds and whose shapes are not known.
+      SignatureError: a feed or a fix names what is not there.
+      GraphError: the outputs still need a queue.
     """
-    result = graph_pb2.GraphDef()
-    result.CopyFrom(graph_def)
-    edges = Edges(result)
-    names, replaced, added = {}, {}, []
-    for feed in feeds:
-        node = edges.node(feed.tensor)
-        if node is None:
-            raise GraphError(f"no input {feed.tensor!r}: the graph has no node "
-                             f"{maker(feed.tensor)!r}.")
-        if feed.idle and feed.shape.rank is None:
-            raise GraphError(f"{feed.idle}. Say it: --feed={feed.tensor}:{feed.name}[?,60], with "
-                             "? for the batch.")
-        new = _placeholder(feed, _free(scope + feed.name, edges, added))
-        added.append(new)
-        names[feed.name] = new.name + ":0"
-        replaced[feed.tensor] = new.name
-        gate = gate_of(edges, node) if node.op in SOURCES else None
-        if gate is not None:
-            added.append(_gated(new, gate, replaced, feed))
-    stale = _behind(edges, replaced)
-    for node in result.node:
-        _rewire(node, replaced)
-        if node.name in stale and "_output_shapes" in node.attr:
-            del node.attr["_output_shapes"]
-    result.node.extend(added)
-    for node, value in _controls_from_queues(result):
-        node.input.remove(value)
-    return result, names
+    made = [Fix(name, value, f"{name} is set to {value}, as asked")
+            for name, value in fixes.parsed(fixed or {}).items()]
+    graph = fix(graph_def, {one.placeholder: one.value for one in made})
+    wanted = select(found(graph, outputs, given), feed, graph) if feed else ()
+    _refuse_taken(wanted, taken)
+    given = {*given, *(one.tensor for one in wanted)}
+    known = [one for one in required(graph, outputs, given) if one.value is not None]
+    graph = fix(graph, {one.placeholder: one.value for one in known})
+    more = found(graph, outputs, given, {*taken, *(one.name for one in wanted)})
+    swapped = (*wanted, *more)
+    result, names = swap(graph, swapped, scope)
+    replaced = {one.tensor: names[one.name] for one in swapped}
+    final = tuple(replaced.get(_full(value), value) for value in outputs)
+    batches = {names[one.name]: one.fixed for one in swapped}
+    result, reshaped = freed(result, batches, final)
+    result, settled = neutralise(result, final, given)
+    _refuse_waiting(result, final, given)
+    notes = (*(one.reason for one in (*made, *known)),
+             *(f"input {one.name}: {one.source}" for one in swapped),
+             *cut_edges(graph, swapped, final),
+             *(f"Reshape {name} takes any number of rows now" for name in reshaped),
+             *fixed_batches(result, batches, final),
+             *(f"random op {name} makes no difference: it draws zeros" for name in settled))
+    still = {*given, *names.values()}
+    return Prepared(result, names, final, swapped, (*made, *known),
+                    tuple(one for one in required(result, final, still) if one.value is None),
+                    active_random(result, final, given), notes)
 
 
-def _placeholder(feed, name):
-    node = node_def_pb2.NodeDef(name=name, op="Placeholder")
-    node.attr["dtype"].type = feed.dtype.as_datatype_enum
-    node.attr["shape"].shape.CopyFrom(feed.shape.as_proto())
-    return node
+def _refuse_taken(wanted, taken):
+    for one in wanted:
+        if one.name in taken:
+            raise SignatureError(f"--feed: input {one.name!r} is there already; choose another "
+                                 f"name for {one.tensor}.")
 
 
-def _gated(placeholder, gate, replaced, feed):
-    """What is fed goes on only where the dequeue would have run."""
-    predicate, branch = gate
-    node = node_def_pb2.NodeDef(name=placeholder.name + "/gated", op="Switch",
-                                input=[placeholder.name, predicate])
-    node.attr["T"].type = feed.dtype.as_datatype_enum
-    replaced[feed.tensor] = f"{node.name}:{branch}"
-    return node
+def _refuse_waiting(graph, outputs, given):
+    waiting = still_needed(graph, outputs, given)
+    if waiting:
+        listed = ", ".join(waiting[:5])
+        raise GraphError(f"the outputs still need {listed} of a queue, a reader or an iterator. "
+                         "Cut nearer to the outputs: --feed=TENSOR:NAME takes any tensor.")
 
 
-def _free(name, edges, added):
-    return unique([name], {*edges.nodes, *(node.name for node in added)})[0]
-
-
-def _rewire(node, replaced):
-    for position, value in enumerate(node.input):
-        if not value.startswith("^") and canonical(value) in replaced:
-            node.input[position] = replaced[canonical(value)]
-
-
-def _behind(edges, tensors):
-    """Names of nodes that depend on some tensors."""
-    reached = set()
-    queue = [reader.name for tensor in tensors
-             for reader, _, value in edges.consumers(maker(tensor)) if value == tensor]
-    while queue:
-        name = queue.pop()
-        if name not in reached:
-            reached.add(name)
-            queue.extend(reader.name for reader, _, _ in edges.consumers(name))
-    return reached
-
-
-def _controls_from_queues(graph_def):
-    """[(node, control input)] through which queues and readers would be waited for.
-
-    What depends on a queue by data cannot do without it; what only waits for such a node can.
-    """
-    edges = Edges(graph_def)
-    reached = {node.name for node in graph_def.node if is_fed_by_itself(node)}
-    queue = list(reached)
-    while queue:
-        for reader, _, _ in edges.consumers(queue.pop()):
-            if reader.name not in reached:
-                reached.add(reader.name)
-                queue.append(reader.name)
-    return [(node, value) for node in graph_def.node if node.name not in reached
-            for value in list(node.input) if value.startswith("^") and value[1:] in reached]
-
-
-def cut_edges(graph_def, feeds, outputs):
-    """Sentences on control edges that `swap` cuts on the way to outputs."""
-    swapped = swap(graph_def, feeds)[0]
-    before, after = Edges(graph_def), Edges(swapped)
-    sentences = []
-    for name in after.path(outputs):
-        if name in before.nodes:
-            kept = {value for value in after.nodes[name].input if value.startswith("^")}
-            lost = [value[1:] for value in before.nodes[name].input
-                    if value.startswith("^") and value not in kept]
-            sentences += [f"{name} no longer waits for {other} ({before.nodes[other].op}), which "
-                          "needs a queue, a reader or an iterator" for other in lost]
-    return tuple(sentences)
-
-
-def still_needed(graph_def, outputs, given=()):
-    """Names of nodes of queues, readers, iterators or infeeds that outputs need."""
-    edges = Edges(graph_def, given)
-    waiting, seen = [canonical(value) for value in outputs], set()
-    found = {}
-    while waiting:
-        value = waiting.pop()
-        node = edges.node(value)
-        if node is None or value in seen or value in edges.given or edges.is_dead(value):
-            continue
-        seen.add(value)
-        if is_fed_by_itself(node):
-            found[node.name] = None
-        waiting.extend(data_of(node))
-        waiting.extend(maker(one) + ":0" for one in node.input if one.startswith("^"))
-    return tuple(sorted(found))
+def _full(value):
+    return value if ":" in value else value + ":0"
