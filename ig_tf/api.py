@@ -67,6 +67,8 @@ class Plan:
                        "tensor": recipe.target.source, "text": recipe.target.text()},
             "points": [{**point.described(), "feature": attach.feature_name(point)}
                        for point in recipe.points],
+            "feeds": [feed.described() for feed in self.model.feeds],
+            "fixes": [fix.described() for fix in self.model.fixes],
             "held_constant": list(self.cut.held_constant),
             "misses": list(self.cut.misses),
             "changed_in_the_copy": _changed(recipe),

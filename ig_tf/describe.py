@@ -46,6 +46,20 @@ def signatures_text(model):
     return "\n".join(lines)
 
 
+def feeds_text(feeds, fixes):
+    """Inputs that were no placeholders and scalars that are fixed; empty where there are none."""
+    lines = []
+    for feed in feeds:
+        shape = "of unknown rank" if feed.shape.rank is None else "[" + ", ".join(
+            "?" if dim is None else str(dim) for dim in feed.shape.as_list()) + "]"
+        lines += [f"  {feed.name}: {feed.dtype.name} {shape}  ({feed.tensor})",
+                  f"    {feed.source}"]
+    for fix in fixes:
+        lines.append(f"  {fix.placeholder} = {fix.value}  ({fix.reason})")
+    title = "inputs in place of queues and the like, and scalars that are fixed:"
+    return "".join(f"{line}\n" for line in [title, *lines]) if lines else ""
+
+
 def _tensor(info):
     from tensorflow import as_dtype
     if info.tensor_shape.unknown_rank:

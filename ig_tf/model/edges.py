@@ -6,6 +6,7 @@ import operator
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import attr_value_pb2
 
 SWITCHES = ("Switch", "RefSwitch")
 MERGES = ("Merge", "RefMerge")
@@ -15,6 +16,7 @@ PASSES = frozenset({
     "RefSwitch", "StopGradient", "PreventGradient", "CheckNumerics", "Snapshot", "EnsureShape",
     "Reshape", "ExpandDims", "Squeeze", "BroadcastTo", "PlaceholderWithDefault"})
 SHAPES = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"})
+_NONE = attr_value_pb2.AttrValue()
 _CONDITIONS = ("If", "StatelessIf")
 _MOST = 4096  # elements of a constant that is looked at
 _DEEP = 40  # ops behind each other that are computed
@@ -42,6 +44,11 @@ def maker(value):
 def data_of(node):
     """The data inputs of a node as NODE:k, in order."""
     return [canonical(value) for value in node.input if not value.startswith("^")]
+
+
+def attribute(node, name):
+    """An attribute of a node, empty where there is none; to read it must not add it."""
+    return node.attr[name] if name in node.attr else _NONE
 
 
 class Edges:
@@ -114,7 +121,7 @@ class Edges:
         if node.op in _CONDITIONS and data_of(node):
             taken = self.value(data_of(node)[0])
             if taken is not None:
-                return [node.attr["then_branch" if taken else "else_branch"].func.name]
+                return [attribute(node, "then_branch" if taken else "else_branch").func.name]
         return _function_names(node)
 
     def is_dead(self, tensor):
@@ -150,7 +157,7 @@ class Edges:
         if node.op == "Cast":
             value = self.value(inputs[0], depth + 1)
             return None if value is None else tf.as_dtype(
-                node.attr["DstT"].type).as_numpy_dtype(value).item()
+                attribute(node, "DstT").type).as_numpy_dtype(value).item()
         operands = [self.value(value, depth + 1) for value in inputs]
         if None in operands:
             return None
@@ -207,7 +214,7 @@ def _starved(node, dead):
 
 def _uniform(node):
     """The one number of which a constant consists, or None."""
-    proto = node.attr["value"].tensor
+    proto = attribute(node, "value").tensor
     if math.prod(dim.size for dim in proto.tensor_shape.dim) > _MOST:
         return None
     array = tf.make_ndarray(proto)

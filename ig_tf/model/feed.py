@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from ig_tf.model import feed_datasets
-from ig_tf.model.edges import MERGES, SHAPES, canonical, data_of
+from ig_tf.model.edges import MERGES, SHAPES, attribute, canonical, data_of
 from ig_tf.model.feed_names import GraphScope, own_name, sanitised, trace
 from ig_tf.model.feed_ops import ELEMENT, MANY, SOURCES, UP_TO, Stores, most_specific
 from ig_tf.model.feed_shapes import inferred, recorded
@@ -117,13 +117,13 @@ class Describer:
         return self._of_functions(tensor, node, index)
 
     def _of_default(self, tensor, node):
-        shape, fixed = tf.TensorShape(node.attr["shape"].shape), None
+        shape, fixed = tf.TensorShape(attribute(node, "shape").shape), None
         parts = [self.feed(one) for one in Search(self.edges).frontier(data_of(node))]
         if shape.rank and shape[0] and shape[0] in {part.fixed for part in parts}:
             fixed, shape = shape[0], tf.TensorShape([None]).concatenate(shape[1:])
         listed = "; ".join(part.source for part in parts)
         return Feed(tensor, sanitised(node.name.rpartition("/")[2]),
-                    tf.as_dtype(node.attr["dtype"].type), shape,
+                    tf.as_dtype(attribute(node, "dtype").type), shape,
                     f"placeholder {node.name!r}, whose default is {listed}", fixed)
 
     def _of_functions(self, tensor, node, index):
@@ -135,7 +135,8 @@ class Describer:
             fixed, shape = shape[0], tf.TensorShape([None]).concatenate(shape[1:])
         listed = ", ".join(sorted(set(inner)))
         name, how = self._name(tensor, node, index, None)
-        return Feed(tensor, name, dtype or tf.as_dtype(node.attr["Tout"].list.type[index]), shape,
+        dtype = dtype or tf.as_dtype(attribute(node, "Tout").list.type[index])
+        return Feed(tensor, name, dtype, shape,
                     f"{node.op} {node.name!r}, which takes data inside its functions ({listed}); "
                     f"{how}", fixed)
 
@@ -214,23 +215,23 @@ class Describer:
         if put:
             shapes = []
             for one in put:
-                shape = self._inferred(one.tensor)
+                shape = self.inferred(one.tensor)[1]
                 shapes.append(shape[1:] if one.many and shape.rank else shape)
             return most_specific(shapes)
         shape = recorded(node, index)
         return shape[1:] if source.taken != ELEMENT and shape.rank else shape
 
-    def _inferred(self, tensor):
-        """The shape of what is put in; queues behind it have no shapes in an imported graph."""
+    def inferred(self, tensor):
+        """(type, shape) of a tensor; queues behind it would have no shapes in an imported graph."""
         if tensor in self.asked:
-            return tf.TensorShape(None)
+            return None, tf.TensorShape(None)
         self.asked.add(tensor)
         known = {}
         for one in Search(self.edges).frontier([tensor]):
             feed = self.feed(one)
             known[one] = (feed.dtype, feed.shape)
         self.asked.discard(tensor)
-        return inferred(self.graph_def, tensor, known)[1]
+        return inferred(self.graph_def, tensor, known)
 
     def _made_behind(self, put, batch):
         """Whether the elements of a queue are batches, which an op before it made of `batch`."""
@@ -246,7 +247,7 @@ class Describer:
                     return True
                 continue
             if source is not None and source.what == "queue":
-                listed = node.attr["component_types"].list.type
+                listed = attribute(node, "component_types").list.type
                 queue.extend(one.tensor for index in range(len(listed))
                              for one in self.stores.put_in(node, index))
             elif node.op not in SHAPES:

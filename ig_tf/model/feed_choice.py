@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from ig_tf.errors import SignatureError
 from ig_tf.model.edges import Edges, maker
-from ig_tf.model.feed import Feed
-from ig_tf.model.feed_shapes import inferred, recorded
+from ig_tf.model.feed import Describer, Feed, is_source
+from ig_tf.model.feed_names import sanitised
+from ig_tf.model.feed_ops import SOURCES
 
 _ITEM = re.compile(r"(?P<node>[^:\[\],]+)(:(?P<index>\d+))?(:(?P<name>[A-Za-z_]\w*))?"
                    r"(?P<shape>\[[^\]]*\])?")
@@ -104,15 +105,18 @@ def _matching(feeds, wish):
 
 def _of_tensor(graph_def, wish):
     """Any other tensor of the graph, cut where the user wants it; None where there is none."""
-    tensor = f"{wish.node}:{wish.index or 0}"
-    node = Edges(graph_def).nodes.get(wish.node)
+    tensor, edges = f"{wish.node}:{wish.index or 0}", Edges(graph_def)
+    node = edges.nodes.get(wish.node)
     if node is None:
         return None
-    dtype, shape = inferred(graph_def, tensor)
+    describer = Describer(graph_def, edges)
+    if node.op in SOURCES and SOURCES[node.op].type_of(node, wish.index or 0) is None:
+        return None
+    if is_source(edges, node):
+        return describer.feed(tensor)
+    dtype, shape = describer.inferred(tensor)
     if dtype is None:
         raise SignatureError(f"--feed={wish.text}: node {wish.node!r} ({node.op}) has no output "
                              f"{wish.index or 0} whose type TensorFlow can tell.")
-    if shape.rank is None:
-        shape = recorded(node, wish.index or 0)
-    last = re.sub(r"\W+", "_", wish.node.rpartition("/")[2])
+    last = sanitised(wish.node.rpartition("/")[2])
     return Feed(tensor, last, dtype, shape, f"{node.op} {wish.node!r}, named by --feed")

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from ig_tf.model.edges import attribute
 from ig_tf.model.feed_names import BodyScope, Traced, trace
 
 _MAPS = ("MapDataset", "ParallelMapDataset", "ParallelMapDatasetV2", "MapAndBatchDataset",
@@ -41,7 +42,7 @@ def component(edges, scope, node, index):
     if iterator is None:
         return Component(None, False)
     if iterator.op == "OneShotIterator":
-        function = edges.functions.get(iterator.attr["dataset_factory"].func.name)
+        function = edges.functions.get(attribute(iterator, "dataset_factory").func.name)
         if function is None:
             return Component(None, False)
         return _Walk(edges).follow(BodyScope(function), _result(function, 0), index, False)
@@ -87,7 +88,7 @@ class _Walk:
         return Component(None, batched)
 
     def _mapped(self, scope, node, index, batched):
-        function = self.edges.functions.get(node.attr["f"].func.name)
+        function = self.edges.functions.get(attribute(node, "f").func.name)
         if function is None:
             return Component(None, batched)
         body = BodyScope(function)
@@ -106,7 +107,7 @@ class _Walk:
     def _zipped(self, scope, inputs, index, batched):
         for value in inputs:
             found = scope.producer(value)
-            width = len(found[0].attr["output_types"].list.type) if found else 1
+            width = len(attribute(found[0], "output_types").list.type) if found else 1
             if index < width:
                 return self.follow(scope, value, index, batched)
             index -= width

@@ -5,7 +5,7 @@ import re
 
 import tensorflow as tf
 
-from ig_tf.model.edges import canonical, data_of, maker
+from ig_tf.model.edges import attribute, canonical, data_of, maker
 from ig_tf.model.feed_ops import SOURCES, is_fed_by_itself
 
 _DEEP = 16
@@ -191,7 +191,7 @@ _READS = dict.fromkeys(("ReaderRead", "ReaderReadV2", "ReaderReadUpTo", "ReaderR
 
 def _lists(node, attributes):
     """Keys that attributes hold."""
-    return [[key.decode() for key in node.attr[name].list.s] for name in attributes]
+    return [[key.decode() for key in attribute(node, name).list.s] for name in attributes]
 
 
 def _single(scope, node):
@@ -200,9 +200,9 @@ def _single(scope, node):
 
 def _many(scope, node):
     """ParseExample: each key is a constant input of its own."""
-    inputs, count = scope.inputs(node)[2:], node.attr["Nsparse"].i
+    inputs, count = scope.inputs(node)[2:], attribute(node, "Nsparse").i
     keys = [_text(scope.constant(value)) for value in inputs]
-    return keys[:count], keys[count:count + node.attr["Ndense"].i]
+    return keys[:count], keys[count:count + attribute(node, "Ndense").i]
 
 
 def _second(scope, node):
@@ -214,7 +214,7 @@ def _single_sequence(scope, node):
     inputs, found = scope.inputs(node)[2:], []
     for count in ("Ncontext_sparse", "Ncontext_dense", "Nfeature_list_sparse",
                   "Nfeature_list_dense"):
-        size = node.attr[count].i
+        size = attribute(node, count).i
         found.append([_text(scope.constant(value)) for value in inputs[:size]])
         inputs = inputs[size:]
     return found
@@ -258,7 +258,7 @@ def _parsed(scope, node, output, index):
 def _constant(node):
     if node is None or node.op != "Const":
         return None
-    return tf.make_ndarray(node.attr["value"].tensor)
+    return tf.make_ndarray(attribute(node, "value").tensor)
 
 
 def _text(array):

@@ -5,7 +5,7 @@ import re
 
 import tensorflow as tf
 
-from ig_tf.model.edges import canonical, data_of, maker
+from ig_tf.model.edges import attribute, canonical, data_of, maker
 
 # What a row says of the first axis of its outputs.
 ELEMENT, MANY, UP_TO = "one element", "a batch of fixed size", "a batch of at most that size"
@@ -34,14 +34,14 @@ class Source:
         if isinstance(self.types, tuple):
             types = [*self.before, *self.types]
         else:
-            value = node.attr[self.types]
+            value = attribute(node, self.types)
             listed = list(value.list.type) or ([value.type] if value.type else [])
             types = [*self.before, *(tf.as_dtype(one) for one in listed)]
         return types[index] if index < len(types) else None
 
     def shape_of(self, node, index):
         """The shape that the node itself declares, or None."""
-        value = node.attr[self.shapes] if self.shapes and self.shapes in node.attr else None
+        value = attribute(node, self.shapes) if self.shapes and self.shapes in node.attr else None
         index -= len(self.before)
         if value is None or index < 0:
             return None
@@ -152,7 +152,7 @@ class Stores:
         indices = self.edges.node(inputs[1])
         if indices is None or indices.op != "Const":
             return []
-        listed = tf.make_ndarray(indices.attr["value"].tensor).tolist()
+        listed = tf.make_ndarray(attribute(indices, "value").tensor).tolist()
         return [Enqueued(inputs[2 + at], False)
                 for at, value in enumerate(listed) if value == position]
 
@@ -196,14 +196,14 @@ def _component_shape(store, index):
         if index == 0:
             return tf.TensorShape([])
         index -= 1
-    listed = store.attr["shapes"].list.shape
+    listed = attribute(store, "shapes").list.shape
     return tf.TensorShape(listed[index]) if index < len(listed) else None
 
 
 def _area(node):
     """Stages and unstages meet by name."""
     return (node.op.replace("Unstage", "Stage").replace("NoKey", "").replace("Peek", ""),
-            node.attr["container"].s, node.attr["shared_name"].s)
+            attribute(node, "container").s, attribute(node, "shared_name").s)
 
 
 def gate_of(edges, node):

@@ -3,7 +3,7 @@
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from ig_tf.model.edges import SHAPES, Edges, canonical, data_of, maker
+from ig_tf.model.edges import SHAPES, Edges, attribute, canonical, data_of, maker
 
 _KNOWN = "ig_tf_known"  # what stands for a tensor behind which nothing is looked at
 _STALE = ("_output_shapes", "_class")
@@ -11,7 +11,7 @@ _STALE = ("_output_shapes", "_class")
 
 def recorded(node, index):
     """The shape that an exporter wrote down for an output of a node; unknown where none did."""
-    listed = node.attr["_output_shapes"].list.shape if "_output_shapes" in node.attr else ()
+    listed = attribute(node, "_output_shapes").list.shape if "_output_shapes" in node.attr else ()
     return tf.TensorShape(listed[index]) if index < len(listed) else tf.TensorShape(None)
 
 
@@ -98,8 +98,8 @@ def _as_before(graph_def, sizes):
     nodes, known = Edges(graph_def).nodes, {}
     for tensor, size in sizes.items():
         node = nodes[maker(tensor)]
-        shape = tf.TensorShape(node.attr["shape"].shape)
-        known[tensor] = (tf.as_dtype(node.attr["dtype"].type),
+        shape = tf.TensorShape(attribute(node, "shape").shape)
+        known[tensor] = (tf.as_dtype(attribute(node, "dtype").type),
                          tf.TensorShape([size]).concatenate(shape[1:]))
     return known
 
@@ -119,7 +119,7 @@ def _reshaped(graph_def, wanted):
     added = []
     for node in result.node:
         if node.name in wanted:
-            dtype = tf.as_dtype(node.attr["Tshape"].type or tf.int32.as_datatype_enum)
+            dtype = tf.as_dtype(attribute(node, "Tshape").type or tf.int32.as_datatype_enum)
             shape = type(node)(name=node.name + "/any_batch", op="Const")
             shape.attr["dtype"].type = dtype.as_datatype_enum
             shape.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(wanted[node.name], dtype))

@@ -10,6 +10,7 @@ import dataclasses
 
 from ig_tf.errors import GraphError, SignatureError
 from ig_tf.model import fixes
+from ig_tf.model.edges import Edges, canonical, data_of
 from ig_tf.model.feed import Feed
 from ig_tf.model.feed_choice import select
 from ig_tf.model.feed_shapes import fixed_batches, freed
@@ -77,6 +78,7 @@ def prepare(graph_def, outputs, feed=None, fixed=None, given=(), taken=(), scope
     graph = fix(graph_def, {one.placeholder: one.value for one in made})
     wanted = select(found(graph, outputs, given), feed, graph) if feed else ()
     _refuse_taken(wanted, taken)
+    _refuse_idle(graph, outputs, wanted)
     given = {*given, *(one.tensor for one in wanted)}
     known = [one for one in required(graph, outputs, given) if one.value is not None]
     graph = fix(graph, {one.placeholder: one.value for one in known})
@@ -84,7 +86,7 @@ def prepare(graph_def, outputs, feed=None, fixed=None, given=(), taken=(), scope
     swapped = (*wanted, *more)
     result, names = swap(graph, swapped, scope)
     replaced = {one.tensor: names[one.name] for one in swapped}
-    final = tuple(replaced.get(_full(value), value) for value in outputs)
+    final = tuple(replaced.get(canonical(value), value) for value in outputs)
     batches = {names[one.name]: one.fixed for one in swapped}
     result, reshaped = freed(result, batches, final)
     result, settled = neutralise(result, final, given)
@@ -108,13 +110,19 @@ def _refuse_taken(wanted, taken):
                                  f"name for {one.tensor}.")
 
 
+def _refuse_idle(graph, outputs, wanted):
+    """An input that no output depends on would be asked for in vain."""
+    edges = Edges(graph)
+    read = {value for name in edges.path(outputs) for value in data_of(edges.nodes[name])}
+    for one in wanted:
+        if one.tensor not in read | {canonical(value) for value in outputs}:
+            raise SignatureError(f"--feed: no output depends on {one.tensor} ({one.name}). The "
+                                 f"outputs are {', '.join(outputs)}.")
+
+
 def _refuse_waiting(graph, outputs, given):
     waiting = still_needed(graph, outputs, given)
     if waiting:
         listed = ", ".join(waiting[:5])
         raise GraphError(f"the outputs still need {listed} of a queue, a reader or an iterator. "
                          "Cut nearer to the outputs: --feed=TENSOR:NAME takes any tensor.")
-
-
-def _full(value):
-    return value if ":" in value else value + ":0"

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import SignatureError
-from ig_tf.model.edges import Edges, data_of, maker
+from ig_tf.model.edges import Edges, attribute, data_of, maker
 from ig_tf.model.randomness import DRAWS, RANDOM, settled
 
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
@@ -27,6 +27,7 @@ _NAMES = (
      1, "a switch for inference"))
 # Ops that only training runs.
 _BATCH_STATISTICS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+_STRING = tf.string.as_datatype_enum
 _MASK_MOVES = ("Cast", "Identity", "Reshape", "ExpandDims", "Squeeze")
 
 
@@ -43,6 +44,11 @@ class Fix:
     placeholder: str
     value: object
     reason: str
+
+    def described(self):
+        """As JSON-able data."""
+        value = self.value.tolist() if hasattr(self.value, "tolist") else self.value
+        return {"placeholder": self.placeholder, "value": value, "reason": self.reason}
 
 
 def required(graph_def, outputs, given=()):
@@ -65,7 +71,7 @@ def required(graph_def, outputs, given=()):
         shape = _shape(graph_def, node)
         if (shape.rank or 0) == 0 and f"{node.name}:0" not in edges.given:
             fix_ = _recognised(graph_def, node, outputs, given)
-            if fix_ is None and shape.rank == 0 and node.attr["dtype"].type != tf.string:
+            if fix_ is None and shape.rank == 0 and attribute(node, "dtype").type != _STRING:
                 fix_ = Fix(node.name, None, _unknown(node))
             if fix_ is not None:
                 fixes.append(fix_)
@@ -116,13 +122,13 @@ def parsed(wanted):
 
 def _shape(graph_def, node):
     """Before version 24 of graphs an unknown shape was written as that of a scalar."""
-    shape = tf.TensorShape(node.attr["shape"].shape) if "shape" in node.attr else (
+    shape = tf.TensorShape(attribute(node, "shape").shape) if "shape" in node.attr else (
         tf.TensorShape(None))
     return tf.TensorShape(None) if shape.rank == 0 and graph_def.versions.producer < 24 else shape
 
 
 def _constant(graph_def, node, value):
-    dtype, shape = tf.as_dtype(node.attr["dtype"].type), _shape(graph_def, node)
+    dtype, shape = tf.as_dtype(attribute(node, "dtype").type), _shape(graph_def, node)
     array = _array(node.name, value, dtype)
     if array.ndim == 0 and shape.rank and shape.is_fully_defined():
         array = np.full(shape.as_list(), array)
@@ -159,7 +165,7 @@ def _array(name, value, dtype):
 
 def _recognised(graph_def, node, outputs, given):
     """A `Fix` by what the graph does with a scalar, else by its name, else None."""
-    dtype = tf.as_dtype(node.attr["dtype"].type)
+    dtype = tf.as_dtype(attribute(node, "dtype").type)
     if dtype == tf.string:
         return None
     worlds = {value: _World(graph_def, node.name, value, outputs, given) for value in (0, 1)}
@@ -266,12 +272,12 @@ def _no_training(worlds):
 
 def _trains(node):
     if node.op in _BATCH_STATISTICS:
-        return node.attr["is_training"].b if "is_training" in node.attr else True
+        return attribute(node, "is_training").b if "is_training" in node.attr else True
     return node.op in RANDOM or node.op == "SquaredDifference"
 
 
 def _unknown(node):
-    dtype = tf.as_dtype(node.attr["dtype"].type).name
+    dtype = tf.as_dtype(attribute(node, "dtype").type).name
     return (f"the outputs need {node.name!r}, a {dtype} scalar without default whose meaning is "
             f"not known: say its value with --fix={node.name}:VALUE, or make it an input with "
             f"--feed={node.name}")

@@ -79,7 +79,7 @@ class Model:
         if self.working is None:
             return {}
         found = {"feeds": {one.tensor + _shape_text(one.shape): one.name for one in self.feeds},
-                 "fixes": {one.placeholder: _plain(one.value) for one in self.fixes}}
+                 "fixes": {one.placeholder: one.described()["value"] for one in self.fixes}}
         if self.signature_name == NAMED_OUTPUTS:
             own = {self.signature.inputs[one.name].name: one.tensor for one in self.feeds}
             found["outputs"] = {key: own.get(name, name) for key, name in self.outputs().items()}
@@ -125,11 +125,6 @@ def _shape_text(shape):
     if shape.rank is None:
         return ""
     return "[" + ",".join("?" if dim is None else str(dim) for dim in shape.as_list()) + "]"
-
-
-def _plain(value):
-    """A number, text or list for JSON."""
-    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _listed(names):

@@ -10,7 +10,7 @@ import math
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from ig_tf.model.edges import PASSES, SHAPES, Edges, canonical, data_of
+from ig_tf.model.edges import PASSES, SHAPES, Edges, attribute, canonical, data_of
 
 _UNIFORM, _ANY = (0.0, 1.0), (-math.inf, math.inf)  # [0, 1) and all numbers
 # {op: (numbers that it draws, which input is the shape of what is drawn)}.
@@ -21,6 +21,11 @@ DRAWS = {
     "StatelessRandomNormal": (_ANY, 0), "StatelessRandomNormalV2": (_ANY, 0),
     "StatelessTruncatedNormal": (_ANY, 0), "StatelessTruncatedNormalV2": (_ANY, 0),
     "StatefulStandardNormalV2": (_ANY, 2), "StatefulTruncatedNormal": (_ANY, 2)}
+# Where the attribute with the type of that shape is not T.
+_INDEX_TYPES = {
+    "StatefulUniform": "shape_dtype", "StatefulStandardNormalV2": "shape_dtype",
+    "StatefulTruncatedNormal": "shape_dtype", "StatelessRandomUniformV2": "Tshape",
+    "StatelessRandomNormalV2": "Tshape", "StatelessTruncatedNormalV2": "Tshape"}
 RANDOM = frozenset(DRAWS) | frozenset({
     "RandomUniformInt", "RandomShuffle", "RandomGamma", "RandomPoisson", "RandomPoissonV2",
     "Multinomial", "ParameterizedTruncatedNormal", "RandomCrop", "StatelessMultinomial",
@@ -153,16 +158,13 @@ def _broadcasts(edges, name):
 
 
 def _dtype(node):
-    return node.attr["dtype"].type or tf.float32.as_datatype_enum
+    return attribute(node, "dtype").type or tf.float32.as_datatype_enum
 
 
 def _index_type(node):
-    attribute = {"StatefulUniform": "shape_dtype", "StatefulStandardNormalV2": "shape_dtype",
-                 "StatefulTruncatedNormal": "shape_dtype",
-                 "StatelessRandomUniformV2": "Tshape", "StatelessRandomNormalV2": "Tshape",
-                 "StatelessTruncatedNormalV2": "Tshape"}.get(node.op, "T")
-    default = tf.int64 if attribute == "shape_dtype" else tf.int32
-    return node.attr[attribute].type or default.as_datatype_enum
+    name = _INDEX_TYPES.get(node.op, "T")
+    default = tf.int64 if name == "shape_dtype" else tf.int32
+    return attribute(node, name).type or default.as_datatype_enum
 
 
 def _is_constant(edges, node):
@@ -249,4 +251,4 @@ def _moved(op, position, low, high, other):
 
 
 def _is_floating(node):
-    return tf.as_dtype(node.attr["DstT"].type).is_floating
+    return tf.as_dtype(attribute(node, "DstT").type).is_floating
