@@ -1,5 +1,7 @@
 """What was decided, as text for a terminal."""
 
+from ig_tf.model.model import INIT_SIGNATURES
+
 
 def plan_text(described):
     """A plan (`Plan.described()`) as lines."""
@@ -36,7 +38,7 @@ def signatures_text(model):
     """The signatures of a model: inputs and outputs with types and shapes."""
     lines = []
     for name, signature in sorted(model.meta_graph.signature_def.items()):
-        if not signature.inputs:
+        if name in INIT_SIGNATURES:
             continue
         mark = "*" if name == model.signature_name else " "
         lines.append(f"{mark} signature {name}")

@@ -103,8 +103,20 @@ class Edges:
             if node.name not in found:
                 found[node.name] = None
                 if node.name not in self.assumed:
-                    queue.extend(data_of(node))
+                    queue.extend(self.read_by(node))
         return list(found)
+
+    def read_by(self, node):
+        """The data inputs of a node; of a constant condition those that its branch reads."""
+        inputs = data_of(node)
+        bodies = self._called(node) if node.op in _CONDITIONS else ()
+        if len(bodies) != 1 or bodies[0] not in self.functions:
+            return inputs
+        body = self.functions[bodies[0]]
+        read = {maker(value) for inner in body.node_def for value in inner.input}
+        read.update(maker(value) for value in body.ret.values())
+        return inputs[:1] + [value for value, argument in zip(
+            inputs[1:], body.signature.input_arg) if argument.name in read]
 
     def bodies(self, node):
         """FunctionDefs that a node may run, those that they call included."""

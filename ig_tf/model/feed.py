@@ -62,7 +62,7 @@ class Search:
             if self.enters_at(tensor, node):
                 found.append(tensor)
             else:
-                queue.extend(data_of(node))
+                queue.extend(self.edges.read_by(node))
         return found
 
     def enters_at(self, tensor, node):

@@ -13,6 +13,7 @@ from tensorflow.core.framework import graph_pb2
 from ig_tf.model.edges import PASSES, SHAPES, Edges, attribute, canonical, data_of
 
 _UNIFORM, _ANY = (0.0, 1.0), (-math.inf, math.inf)  # [0, 1) and all numbers
+_MOST = 100  # ops behind a random one that are looked at for constants
 # {op: (numbers that it draws, which input is the shape of what is drawn)}.
 DRAWS = {
     "RandomUniform": (_UNIFORM, 0), "StatelessRandomUniform": (_UNIFORM, 0),
@@ -169,9 +170,11 @@ def _index_type(node):
 
 def _is_constant(edges, node):
     """A random op without state, of constant seed and shape, gives the same every time."""
-    return node.op.startswith("Stateless") and all(
-        (source := edges.node(edges.back(value))) is not None and source.op == "Const"
-        for value in data_of(node))
+    names = edges.path([f"{node.name}:0"])
+    return len(names) < _MOST and all(
+        edges.nodes[name].op == "Const" or (data_of(edges.nodes[name]) and (
+            edges.nodes[name].op not in RANDOM or edges.nodes[name].op.startswith("Stateless")))
+        for name in names)
 
 
 def settled(edges, node, path, outputs):
