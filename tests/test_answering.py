@@ -1,5 +1,7 @@
 """SavedModels whose signature waits for what nobody feeds: explained, and left as they are."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,6 +11,7 @@ import ig_tf
 from ig_tf.errors import GraphError, SignatureError
 from ig_tf.run import artifact
 from tests import builders, zoo_inputs
+from tests.test_programs import ig_tf as ig_tf_program
 
 tf1 = tf.compat.v1
 WEIGHTS = np.array([1.0, -2.0, 0.5], np.float32)
@@ -243,3 +246,17 @@ def travel_sentences(folder, count):
         if known:
             row[-len(known):] = known
     return ids, np.array(labels)
+
+
+def test_inspect_lists_them(tmp_path):
+    """On the command line: what is swapped and fixed, and a feed that is not there."""
+    path = save(tmp_path / "model", queued)
+    status, said, _ = ig_tf_program("inspect", f"--model={path}",
+                                    "--feed=fifo_queue_DequeueMany:0:x[?,3]")
+    assert status == 0 and "in batches of 8" in said
+    assert "x: float32 [?, 3]  (fifo_queue_DequeueMany:0)" in said
+    path = save(tmp_path / "dropped", dropped)
+    status, said, _ = ig_tf_program("inspect", f"--model={path}", "--format=json", "--fix=p:1.0")
+    assert status == 0 and json.loads(said)["fixes"][0]["placeholder"] == "p"
+    status, _, errors = ig_tf_program("inspect", f"--model={path}", "--feed=nothing:x")
+    assert status == 2 and "no input 'nothing:x'" in errors

@@ -91,8 +91,13 @@ _CARRIES_HANDLES = ("Identity", "RefIdentity", "Switch", "RefSwitch", "RefSelect
 
 
 def is_fed_by_itself(node):
-    """Whether a node belongs to the machinery of queues, readers, iterators or infeeds."""
-    return node.op in SOURCES or _STORES.fullmatch(node.op) is not None
+    """Whether a node belongs to the machinery of queues, readers, iterators or infeeds.
+
+    A Python function is none of it: what only waits for one goes on waiting.
+    """
+    if node.op in SOURCES:
+        return SOURCES[node.op].what != "Python function"
+    return _STORES.fullmatch(node.op) is not None
 
 
 @dataclasses.dataclass(frozen=True)
