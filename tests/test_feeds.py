@@ -80,6 +80,8 @@ CASES = {
     "waits_for_queue": dataclasses.replace(FEATURES, error=tf.errors.InvalidArgumentError),
     "fixed_rows": dataclasses.replace(FEATURES, shape=[None, 2, 2]),
 }
+SPARSE = {"sparse_batch": tf.errors.DeadlineExceededError,
+          "sparse_iterator": tf.errors.FailedPreconditionError}
 OLD_OPS = ("fifo_many", "fifo_up_to", "fifo_element", "padding_up_to", "padding_many",
            "shuffle_many", "priority_many", "reader_read", "reader_read_up_to")
 
@@ -129,8 +131,9 @@ def assert_waits_for_stage(graph_def):
 
 
 def test_every_fixture_has_a_case():
-    assert sorted(CASES) == sorted(file.stem for file in FIXTURES.glob("*.pb"))
-    assert sorted(CASES) == sorted(build.__name__ for build in write_queues.GRAPHS)
+    cases = sorted([*CASES, *SPARSE])
+    assert cases == sorted(file.stem for file in FIXTURES.glob("*.pb"))
+    assert cases == sorted(build.__name__ for build in write_queues.GRAPHS)
 
 
 @pytest.mark.parametrize("source, name", GRAPHS,
@@ -157,6 +160,26 @@ def test_blocks_before_and_answers_after(source, name):
     assert not left
     for fed, rows in case.batches():
         found = run(served, "scores:0", {placeholder: fed})
+        np.testing.assert_allclose(found, network(rows), rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("source", [built_here, written_by_1_15])
+@pytest.mark.parametrize("name", SPARSE)
+def test_sparse_tensors_are_fed_in_parts(source, name):
+    """Not the packed one, which nobody could feed: what is unpacked from it."""
+    graph_def = source(name)
+    with pytest.raises(SPARSE[name]):
+        run(graph_def, "scores:0")
+    prepared = feeds.prepare(graph_def, ["scores"])
+    assert {feed.name: (feed.dtype.name, feed.shape.as_list()) for feed in prepared.feeds} == {
+        "ids_indices": ("int64", [None, 2]),
+        "ids_values": ("int64", [None]), "ids_dense_shape": ("int64", [2])}
+    for count in (1, 3):
+        parts = {"indices": np.argwhere(WORDS[:count] >= 0), "dense_shape": [count, 5],
+                 "values": WORDS[:count].ravel()}
+        found = run(prepared.graph_def, "scores:0", {
+            prepared.inputs[f"ids_{part}"]: value for part, value in parts.items()})
+        rows = write_queues.TABLE[WORDS[:count]].mean(1)
         np.testing.assert_allclose(found, network(rows), rtol=2e-6, atol=1e-7)
 
 
@@ -250,6 +273,46 @@ def test_a_feed_in_a_branch_stays_in_it():
     first, second = (ROWS, ROWS + 5) if doubled == "row" else (ROWS + 5, ROWS)
     np.testing.assert_array_equal(answers[1], 2 * first)
     np.testing.assert_array_equal(answers[0], second)
+
+
+def test_a_named_tensor_in_a_branch_stays_in_it():
+    def build():
+        wanted = tf1.placeholder(tf.bool, [], "wanted")
+        x = tf1.placeholder(tf.float32, [None, 4], "x")
+        tf1.disable_control_flow_v2()
+        try:
+            rows = tf1.cond(wanted, lambda: tf.negative(x * 2, "turned"), lambda: x)
+            nested = tf1.cond(wanted, lambda: tf1.cond(
+                wanted, lambda: tf.square(x, "deep"), lambda: -x), lambda: x)
+        finally:
+            tf1.enable_control_flow_v2()
+        tf.identity(rows, name="rows")
+        tf.identity(nested, name="nested")
+
+    graph_def = write_queues.graph_def(build)
+    for output, tensor in (("rows", "cond/turned"), ("nested", "cond_1/cond/deep"),
+                           ("nested", "cond_1/cond/Merge")):
+        prepared = feeds.prepare(graph_def, [output], f"{tensor}:y", given=["x:0", "wanted:0"])
+        fed = {prepared.inputs["y"]: ROWS + 1, "x:0": ROWS}
+        for _ in range(3):
+            np.testing.assert_array_equal(
+                run(prepared.graph_def, output + ":0", {**fed, "wanted:0": True}), ROWS + 1)
+            np.testing.assert_array_equal(
+                run(prepared.graph_def, output + ":0", {**fed, "wanted:0": False}), ROWS)
+
+
+def test_inside_a_loop_is_refused():
+    def build():
+        tf1.disable_control_flow_v2()
+        try:
+            tf1.while_loop(lambda n, value: n < 3, lambda n, value: (
+                n + 1, tf.square(value, "inside")), [0, tf1.placeholder(tf.float32, [], "x")])
+        finally:
+            tf1.enable_control_flow_v2()
+
+    graph_def = write_queues.graph_def(build)
+    with pytest.raises(GraphError, match="inside a while loop"):
+        feeds.prepare(graph_def, ["while/Exit_1"], "while/inside:y")
 
 
 def test_a_default_that_comes_from_a_queue():

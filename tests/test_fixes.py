@@ -157,6 +157,18 @@ def test_data_is_not_taken_for_a_scalar():
     assert feeds.required(graph_def, ["x"]) == ()
 
 
+def test_data_of_unknown_shape_is_no_scalar():
+    """Noise times the input: with 0 it would be gone, but an input is what it is."""
+    graph_def = graph_of(lambda x: tf.matmul(
+        tf1.placeholder(tf.float32, name="data"), tf.ones([3, 3])) + (
+            tf.random.normal([1]) * graph_input("data")))
+    assert feeds.required(graph_def, ["y"], ["x"]) == ()
+
+
+def graph_input(name):
+    return tf1.get_default_graph().get_tensor_by_name(name + ":0")
+
+
 def normalised(x, training):
     """Batch statistics in training, kept ones else, by ops of their own."""
     kept = tf1.get_variable("moving_mean", [3], initializer=tf1.zeros_initializer())

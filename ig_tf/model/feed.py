@@ -5,9 +5,10 @@ import dataclasses
 import tensorflow as tf
 
 from ig_tf.model import feed_datasets
-from ig_tf.model.edges import MERGES, SHAPES, attribute, canonical, data_of
+from ig_tf.model.edges import MERGES, PASSES, SHAPES, attribute, canonical, data_of
 from ig_tf.model.feed_names import GraphScope, own_name, sanitised, trace
-from ig_tf.model.feed_ops import ELEMENT, MANY, SOURCES, UP_TO, Stores, most_specific
+from ig_tf.model.feed_ops import (ELEMENT, MANY, SOURCES, UNPACKS, UP_TO, Stores,
+                                  most_specific, unpacked)
 from ig_tf.model.feed_shapes import inferred, recorded
 
 # They hand on the data itself, whole.
@@ -72,12 +73,14 @@ class Search:
         if node.op in MERGES and tensor.endswith(":0"):  # one queue or another, by a condition
             alive = [value for value in data_of(node) if not self.edges.is_dead(value)]
             return bool(alive) and all(self._comes_from_source(value) for value in alive)
+        if node.op in UNPACKS:
+            return self._comes_from_source(data_of(node)[0], PASSES)
         if node.op == "PlaceholderWithDefault":  # by default a queue's data, else what is fed
             return bool(self.frontier(data_of(node)))
         return False
 
-    def _comes_from_source(self, tensor):
-        node = self.edges.node(self.edges.back(tensor, _HANDS_ON))
+    def _comes_from_source(self, tensor, passes=_HANDS_ON):
+        node = self.edges.node(self.edges.back(tensor, passes))
         return node is not None and is_source(self.edges, node)
 
 
@@ -110,6 +113,8 @@ class Describer:
         node, index = self.edges.node(tensor), int(tensor.rpartition(":")[2])
         if node.op in SOURCES:
             return self._of_source(tensor, node, index)
+        if node.op in UNPACKS:
+            return self._of_packed(tensor, node, index)
         if node.op in MERGES:
             return self._of_merge(tensor, node)
         if node.op == "PlaceholderWithDefault":
@@ -139,6 +144,17 @@ class Describer:
         return Feed(tensor, name, dtype, shape,
                     f"{node.op} {node.name!r}, which takes data inside its functions ({listed}); "
                     f"{how}", fixed)
+
+    def _of_packed(self, tensor, node, index):
+        """One part of a sparse or ragged tensor, which a queue or an iterator holds in one."""
+        whole = self.feed(self.edges.back(data_of(node)[0]))
+        suffix, dtype, shape = unpacked(node, index)
+        known = recorded(node, index)
+        if known.rank is not None and known.is_compatible_with(shape):
+            shape = tf.TensorShape([None]).concatenate(known[1:]) if suffix != "dense_shape" else (
+                known)
+        return Feed(tensor, f"{whole.name}_{suffix}", dtype, shape,
+                    f"{suffix} that {node.name!r} ({node.op}) unpacks from {whole.source}")
 
     def _of_merge(self, tensor, node):
         parts = [self.feed(self.edges.back(value, _HANDS_ON)) for value in data_of(node)

@@ -5,7 +5,8 @@ import re
 
 import tensorflow as tf
 
-from ig_tf.model.edges import attribute, canonical, data_of, maker
+from ig_tf.errors import GraphError
+from ig_tf.model.edges import MERGES, SWITCHES, attribute, canonical, data_of
 
 # What a row says of the first axis of its outputs.
 ELEMENT, MANY, UP_TO = "one element", "a batch of fixed size", "a batch of at most that size"
@@ -70,6 +71,7 @@ SOURCES = {
                               before=(tf.int64, tf.string)),
     "InfeedDequeue": Source("infeed", "dtype", "shape", MANY),
     "InfeedDequeueTuple": Source("infeed", "dtypes", "shapes", MANY),
+    "RecvTPUEmbeddingActivations": Source("infeed", (tf.float32,) * 256),
     "PyFunc": Source("Python function", "Tout"),
     "PyFuncStateless": Source("Python function", "Tout"),
     "EagerPyFunc": Source("Python function", "Tout"),
@@ -211,19 +213,63 @@ def _area(node):
             attribute(node, "container").s, attribute(node, "shared_name").s)
 
 
+# A sparse or ragged tensor travels packed in one: what unpacks it is where it can be fed.
+UNPACKS = {
+    "DeserializeSparse": ("indices", "values", "dense_shape"),
+    "DeserializeManySparse": ("indices", "values", "dense_shape"),
+    "TakeManySparseFromTensorsMap": ("indices", "values", "dense_shape"),
+    "RaggedTensorFromVariant": ()}
+
+
+def unpacked(node, index):
+    """(suffix of the name, type, shape) of an output of an op of UNPACKS."""
+    if node.op == "RaggedTensorFromVariant":
+        splits = attribute(node, "output_ragged_rank").i
+        if index < splits:
+            return (f"row_splits_{index}",
+                    tf.as_dtype(attribute(node, "Tsplits").type or tf.int64.as_datatype_enum),
+                    tf.TensorShape([None]))
+        return "values", tf.as_dtype(attribute(node, "Tvalues").type), tf.TensorShape(None)
+    dtype = tf.as_dtype(attribute(node, "dtype").type) if index == 1 else tf.int64
+    shape = tf.TensorShape([None, None] if index == 0 else [None])
+    return UNPACKS[node.op][index], dtype, shape
+
+
 def gate_of(edges, node):
-    """The branch of a condition in which a node stands: (predicate tensor, 0 or 1), or None."""
-    for value in data_of(node)[:1]:
-        switch = edges.node(value)
-        while switch is not None and switch.op in ("Identity", "RefIdentity"):
-            value = data_of(switch)[0]
-            switch = edges.node(value)
-        if switch is not None and switch.op in ("Switch", "RefSwitch"):
-            return data_of(switch)[1], int(value.rpartition(":")[2])
-    for value in node.input:
-        pivot = edges.nodes.get(maker(value)) if value.startswith("^") else None
-        if pivot is not None and pivot.op == "Identity":
-            switch = edges.node(data_of(pivot)[0])
-            if switch is not None and switch.op == "Switch":
-                return data_of(switch)[1], int(canonical(pivot.input[0]).rpartition(":")[2])
+    """The branch of a condition in which a node stands: (predicate tensor, 0 or 1), or None.
+
+    Raises:
+      GraphError: it stands inside a while loop.
+    """
+    if node.op in MERGES:  # of a condition inside another, the predicate stands in the outer one
+        switch = _innermost(edges, data_of(node))
+        start = [data_of(switch[0])[1]] if switch else []
+    else:
+        start = [canonical(value.removeprefix("^")) for value in node.input]
+    found = _innermost(edges, start)
+    if found is None:
+        return None
+    switch, branch = found
+    predicate = data_of(switch)[1]
+    if edges.node(predicate) is not None and edges.node(predicate).op == "LoopCond":
+        raise GraphError(f"{node.op} {node.name!r} stands inside a while loop: it cannot be fed "
+                         "from outside. Name a tensor before or behind the loop with --feed.")
+    return predicate, branch
+
+
+def _innermost(edges, tensors):
+    """The nearest Switch behind some tensors and which of its outputs is read, or None."""
+    queue, seen = list(tensors), set()
+    while queue:
+        value = queue.pop(0)
+        node = edges.node(value)
+        if node is None or node.name in seen or node.op in _CLOSES:
+            continue
+        seen.add(node.name)
+        if node.op in SWITCHES:
+            return node, int(value.rpartition(":")[2])
+        queue.extend(canonical(one.removeprefix("^")) for one in node.input)
     return None
+
+
+_CLOSES = (*MERGES, "Exit", "RefExit")  # behind them no branch or loop is open

@@ -2,13 +2,14 @@
 
 import dataclasses
 
+import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
 from ig_tf.model.edges import Edges, canonical, data_of, maker
 from ig_tf.model.feed import Describer, Search
 from ig_tf.model.feed_names import unique
-from ig_tf.model.feed_ops import SOURCES, gate_of, is_fed_by_itself
+from ig_tf.model.feed_ops import gate_of, is_fed_by_itself
 
 
 def found(graph_def, outputs, given=(), taken=()):
@@ -63,11 +64,14 @@ def swap(graph_def, feeds, scope=""):
         if feed.idle and feed.shape.rank is None:
             raise GraphError(f"{feed.idle}. Say it: --feed={feed.tensor}:{feed.name}[?,60], with "
                              "? for the batch.")
+        if feed.dtype in (tf.variant, tf.resource):
+            raise GraphError(f"{feed.tensor} ({feed.source}) is a {feed.dtype.name}, which nobody "
+                             "can feed. Name a tensor behind it with --feed=TENSOR:NAME.")
         new = _placeholder(feed, _free(scope + feed.name, edges, added))
         added.append(new)
         names[feed.name] = new.name + ":0"
         replaced[feed.tensor] = new.name
-        gate = gate_of(edges, node) if node.op in SOURCES else None
+        gate = gate_of(edges, node)
         if gate is not None:
             added.append(_gated(new, gate, replaced, feed))
     stale = _behind(edges, replaced)

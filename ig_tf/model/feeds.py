@@ -75,13 +75,13 @@ def prepare(graph_def, outputs, feed=None, fixed=None, given=(), taken=(), scope
     """
     made = [Fix(name, value, f"{name} is set to {value}, as asked")
             for name, value in fixes.parsed(fixed or {}).items()]
-    graph = fix(graph_def, {one.placeholder: one.value for one in made})
+    graph = fix(graph_def, {one.placeholder: one.value for one in made}) if made else graph_def
     wanted = select(found(graph, outputs, given), feed, graph) if feed else ()
     _refuse_taken(wanted, taken)
     _refuse_idle(graph, outputs, wanted)
     given = {*given, *(one.tensor for one in wanted)}
     known = [one for one in required(graph, outputs, given) if one.value is not None]
-    graph = fix(graph, {one.placeholder: one.value for one in known})
+    graph = fix(graph, {one.placeholder: one.value for one in known}) if known else graph
     more = found(graph, outputs, given, {*taken, *(one.name for one in wanted)})
     swapped = (*wanted, *more)
     result, names = swap(graph, swapped, scope)

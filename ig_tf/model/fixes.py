@@ -28,6 +28,11 @@ _NAMES = (
 # Ops that only training runs.
 _BATCH_STATISTICS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 _STRING = tf.string.as_datatype_enum
+# What scalars are used for beside other numbers: to scale, to compare, to choose a branch.
+_SCALES = frozenset({"Mul", "RealDiv", "Div", "Add", "AddV2", "Sub", "GreaterEqual", "Greater",
+                     "Less", "LessEqual", "Switch", "RefSwitch", "Merge", "Enter", "RefEnter",
+                     "If", "StatelessIf", "While", "StatelessWhile", "Select", "SelectV2",
+                     "ScalarSummary", "HistogramSummary", "NextIteration"})
 _MASK_MOVES = ("Cast", "Identity", "Reshape", "ExpandDims", "Squeeze")
 
 
@@ -168,8 +173,11 @@ def _recognised(graph_def, node, outputs, given):
     dtype = tf.as_dtype(attribute(node, "dtype").type)
     if dtype == tf.string:
         return None
+    known = _shape(graph_def, node).rank == 0
     worlds = {value: _World(graph_def, node.name, value, outputs, given) for value in (0, 1)}
-    structure = _keeps_all(worlds) if dtype.is_floating else _no_training(worlds)
+    structure = None
+    if known or _only_scales(worlds[1].edges, node.name):
+        structure = _keeps_all(worlds) if dtype.is_floating else _no_training(worlds)
     if structure is not None:
         value, reason = structure
     else:
@@ -209,6 +217,21 @@ class _World:
                 found.update({(name, body.signature.name, inner.name): inner
                               for inner in body.node_def})
         return found
+
+
+def _only_scales(edges, name):
+    """Whether nothing is done with a placeholder of unknown rank that only data is good for."""
+    queue, seen = [name], set()
+    while queue:
+        for reader, _, _ in edges.consumers(queue.pop()):
+            if reader.name in seen:
+                continue
+            seen.add(reader.name)
+            if edges.value(f"{reader.name}:0") is not None:
+                queue.append(reader.name)
+            elif reader.op not in _SCALES:
+                return False
+    return True
 
 
 def _keeps_all(worlds):

@@ -82,14 +82,17 @@ def neutralise(graph_def, outputs, given=()):
     """A copy in which random ops that make no difference draw 0 every time.
 
     Returns:
-      (GraphDef, names of what was changed). The outputs' values stay the same. Where all that
-      reads the zeros broadcasts them, one zero stands for all, so that the shape that was drawn
-      (often a batch size that Python had written down) is no longer needed.
+      (GraphDef, names of what was changed); the same GraphDef where there are none. The outputs'
+      values stay the same. Where all that reads the zeros broadcasts them, one zero stands for
+      all, so that the shape that was drawn (often a batch size that Python had written down) is
+      no longer needed.
     """
     edges = Edges(graph_def, given)
     path = edges.path(outputs)
     names = [name for name in path if edges.nodes[name].op in DRAWS
              and settled(edges, edges.nodes[name], path, outputs) is not None]
+    if not names:
+        return graph_def, ()
     stale = {reader for name in names for reader in _readers(edges, name)} | set(names)
     result = graph_pb2.GraphDef()
     result.CopyFrom(graph_def)

@@ -204,10 +204,26 @@ def fixed_rows():
     network(tf.reshape(queue.dequeue_many(BATCH), [BATCH, 4]))
 
 
+def sparse_batch():
+    """Sparse tensors go through a queue as numbers of a map that the graph keeps."""
+    files = tf.train.string_input_producer(["no_such_file.tfrecord"])
+    _, record = tf.TFRecordReader().read(files)
+    ids = tf.parse_single_example(record, {"ids": tf.VarLenFeature(tf.int64)})["ids"]
+    words_network(tf.sparse_tensor_to_dense(tf.train.batch([ids], BATCH)))
+
+
+def sparse_iterator():
+    """Sparse tensors leave an iterator packed in one, as a variant."""
+    dataset = tf.data.TFRecordDataset(["no_such_file.tfrecord"]).batch(BATCH).map(
+        lambda records: tf.parse_example(records, {"ids": tf.VarLenFeature(tf.int64)})["ids"])
+    words_network(tf.sparse_tensor_to_dense(
+        tf.data.make_initializable_iterator(dataset).get_next()))
+
+
 GRAPHS = (fifo_many, fifo_up_to, fifo_one, fifo_element, padding_up_to, padding_many, shuffle_many,
           priority_many, batch_join, batch_of_batches, reader_read, reader_read_up_to, iterator,
           one_shot_iterator, unstage, infeed, condition_of_queues, selected_queue, waits_for_queue,
-          fixed_rows)
+          fixed_rows, sparse_batch, sparse_iterator)
 
 
 def graph_def(build):
@@ -221,7 +237,7 @@ def main(folder):
     os.makedirs(folder, exist_ok=True)
     for build in GRAPHS:
         with open(os.path.join(folder, build.__name__ + ".pb"), "wb") as file:
-            file.write(graph_def(build).SerializeToString())
+            file.write(graph_def(build).SerializeToString(deterministic=True))
 
 
 if __name__ == "__main__":
