@@ -112,6 +112,7 @@ GRAPHS = ([(built_here, name) for name in CASES] + [(written_by_1_15, name) for 
 def run(graph_def, fetch, fed=None):
     """One run in a session that gives up when it waits; no queue runner is started."""
     config = tf1.ConfigProto(operation_timeout_in_ms=BLOCKED)
+    config.graph_options.rewrite_options.disable_meta_optimizer = True  # the graph as it is
     with tf.Graph().as_default(), tf1.Session(config=config) as session:
         tf.graph_util.import_graph_def(graph_def, name="")
         return session.run(fetch, fed or {})

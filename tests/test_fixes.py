@@ -74,16 +74,26 @@ def noise(x, spread):
     return x + spread * tf.random.normal(tf.shape(x))
 
 
-def in_a_loop(x, keep):
+def by_a_reshaped_mask(x, keep):
+    """One number does not do for the mask here: its shape matters."""
+    return x * tf.reshape(tf.floor(keep + tf.random.uniform([1, 1, 3])), [1, 3])
+
+
+def in_a_loop(x, keep, dropout=floored):
     """As a recurrent net's wrapper: the probability enters a loop."""
     def body(step, value):
-        return step + 1, tf.ensure_shape(floored(value, keep), [None, 3])
+        return step + 1, tf.ensure_shape(dropout(value, keep), [None, 3])
 
     return tf1.while_loop(lambda step, value: step < 3, body, [0, x])[1]
 
 
+def reshaped_in_a_loop(x, keep):
+    return in_a_loop(x, keep, by_a_reshaped_mask)
+
+
 DROPOUTS = [(floored, 1.0), (drawn_in_range, 1.0), (from_rate, 1.0), (by_rate, 0.0),
-            (less_than, 1.0), (drop_where, 0.0), (noise, 0.0), (in_a_loop, 1.0)]
+            (less_than, 1.0), (drop_where, 0.0), (noise, 0.0), (by_a_reshaped_mask, 1.0),
+            (in_a_loop, 1.0), (reshaped_in_a_loop, 1.0)]
 
 
 @pytest.mark.parametrize("shape", [(), None], ids=["scalar", "no-shape"])

@@ -120,7 +120,8 @@ def _reshaped(graph_def, wanted):
     for node in result.node:
         if node.name in wanted:
             dtype = tf.as_dtype(attribute(node, "Tshape").type or tf.int32.as_datatype_enum)
-            shape = type(node)(name=node.name + "/any_batch", op="Const")
+            shape = type(node)(name=node.name + "/any_batch", op="Const",
+                               input=["^" + maker(node.input[0])])  # in a loop, if it is in one
             shape.attr["dtype"].type = dtype.as_datatype_enum
             shape.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(wanted[node.name], dtype))
             node.input[1] = shape.name

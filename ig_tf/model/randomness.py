@@ -10,7 +10,7 @@ import math
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from ig_tf.model.edges import PASSES, SHAPES, Edges, attribute, canonical, data_of
+from ig_tf.model.edges import PASSES, SHAPES, Edges, attribute, canonical, data_of, maker
 
 _UNIFORM, _ANY = (0.0, 1.0), (-math.inf, math.inf)  # [0, 1) and all numbers
 _MOST = 100  # ops behind a random one that are looked at for constants
@@ -121,11 +121,12 @@ def _drawing_zero(node, edges):
     """Makes a node zero, in place: one number, or its shape filled with an added constant."""
     controls = [value for value in node.input if value.startswith("^")]
     shape, index_type, dtype = data_of(node)[DRAWS[node.op][1]], _index_type(node), _dtype(node)
+    frame = "^" + maker(shape)  # a constant inside a loop has to be told that it is there
     if _broadcasts(edges, node.name):
         _make_zero(node, dtype)
-        node.input[:] = controls
+        node.input[:] = list(dict.fromkeys([frame, *controls]))
         return []
-    zero = type(node)(name=node.name + "/zero")
+    zero = type(node)(name=node.name + "/zero", input=[frame])
     while zero.name in edges.nodes:
         zero.name += "_"
     _make_zero(zero, dtype)
