@@ -4,6 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from ig_tf.errors import GraphError
 from ig_tf.export import functions, meta_graph
 from ig_tf.export import saved_model as writer
 from ig_tf.graph import rows
@@ -11,6 +12,7 @@ from ig_tf.graph import work as working
 from ig_tf.graph.inline import function_names
 from ig_tf.ig import attach, baselines, quadrature, targets
 from ig_tf.ig import recipe as recipes
+from ig_tf.model import randomness
 from ig_tf.model import saved_model as reader
 from ig_tf.model.model import ATTRIBUTIONS, Model
 from ig_tf.points import feature_columns
@@ -58,12 +60,15 @@ class Plan:
         return {
             "version": METADATA_VERSION,
             "source": {"fingerprint": self.model.fingerprint(), "tags": list(self.model.tags),
-                       "signature": self.model.signature_name},
+                       "signature": self.model.signature_name,
+                       **({"asked": self.model.asked()} if self.model.asked() else {})},
             "choices": list(self.model.chosen) + ([recipe.target.chosen]
                                                   if recipe.target.chosen else []),
             "target": {"output": recipe.target.output, "index": _index(recipe.target),
                        "tensor": recipe.target.source, "text": recipe.target.text()},
             "points": [point.described() for point in recipe.points],
+            "feeds": [feed.described() for feed in self.model.feeds],
+            "fixes": [fix.described() for fix in self.model.fixes],
             "held_constant": list(self.cut.held_constant),
             "misses": list(self.cut.misses),
             "changed_in_the_copy": _changed(recipe),
@@ -87,9 +92,9 @@ class Plan:
                 "bytes_per_row": self.recipe.bytes_per_row}
 
 
-def load(path, tags=None, signature=None):
+def load(path, tags=None, signature=None, feeds=None, fixes=None, outputs=None):
     """Reads a SavedModel without running it; see `ig_tf.model.saved_model.read`."""
-    return reader.read(path, tags, signature)
+    return reader.read(path, tags, signature, feeds, fixes, outputs)
 
 
 def locate(model, target=None, points=locating.AUTO):
@@ -107,11 +112,24 @@ def locate(model, target=None, points=locating.AUTO):
     chosen = targets.resolve(work, target)
     goal = work.tensor(chosen.tensor)
     known = {tensor.name: rows.input_state(tensor) for tensor in work.inputs.values()}
+    _refuse_random(work, goal)
     states = rows.analyse(work.graph, known, [goal], work.body_of)
     recorded = model.meta_graph.collection_def[feature_columns.COLLECTION].bytes_list.value if (
         feature_columns.COLLECTION in model.meta_graph.collection_def) else ()
     found = locating.locate(work, goal, states, points, feature_columns.records(recorded))
     return Located(model, chosen, found.cut, work, states)
+
+
+def _refuse_random(work, goal):
+    """A target that is another number in each run cannot be explained."""
+    active = randomness.active_random(work.graph_def, [goal.name],
+                                      [tensor.name for tensor in work.inputs.values()])
+    if active:
+        listed = ", ".join(working.source_name(name) for name in active[:5])
+        raise GraphError(
+            f"random ops are active on the way to {goal.name!r}: {listed}. Each run would explain "
+            "another number. Where a dropout or a switch for training is behind them, set it: "
+            "--fix=keep_prob:1.0, with the name of its placeholder.")
 
 
 def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps=STEPS,

@@ -74,7 +74,7 @@ class _Bench:
     def plan(self, **changes):
         metadata = self.loaded.metadata
         model = api.load(self.loaded.path, metadata["source"]["tags"] or None,
-                         metadata["source"]["signature"])
+                         metadata["source"]["signature"], **metadata["source"].get("asked", {}))
         settings = {"target": metadata["target"]["text"],
                     "points": [point["tensor"] for point in metadata["points"]],
                     "baseline": None, "steps": metadata["rule"]["steps"],

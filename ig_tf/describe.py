@@ -1,5 +1,7 @@
 """What was decided, as text for a terminal."""
 
+from ig_tf.model.model import INIT_SIGNATURES
+
 
 def plan_text(described):
     """A plan (`Plan.described()`) as lines."""
@@ -51,7 +53,7 @@ def signatures_text(model):
     """The signatures of a model: inputs and outputs with types and shapes."""
     lines = []
     for name, signature in sorted(model.meta_graph.signature_def.items()):
-        if not signature.inputs:
+        if name in INIT_SIGNATURES:
             continue
         mark = "*" if name == model.signature_name else " "
         lines.append(f"{mark} signature {name}")
@@ -59,6 +61,20 @@ def signatures_text(model):
             for key in sorted(tensors):
                 lines.append(f"    {title} {key}: {_tensor(tensors[key])}")
     return "\n".join(lines)
+
+
+def feeds_text(feeds, fixes):
+    """Inputs that were no placeholders and scalars that are fixed; empty where there are none."""
+    lines = []
+    for feed in feeds:
+        shape = "of unknown rank" if feed.shape.rank is None else "[" + ", ".join(
+            "?" if dim is None else str(dim) for dim in feed.shape.as_list()) + "]"
+        lines += [f"  {feed.name}: {feed.dtype.name} {shape}  ({feed.tensor})",
+                  f"    {feed.source}"]
+    for fix in fixes:
+        lines.append(f"  {fix.placeholder} = {fix.value}  ({fix.reason})")
+    title = "inputs in place of queues and the like, and scalars that are fixed:"
+    return "".join(f"{line}\n" for line in [title, *lines]) if lines else ""
 
 
 def _tensor(info):

@@ -19,9 +19,10 @@ def main(_):
     from ig_tf import api, describe
     from ig_tf.errors import PointError, TargetError
     values = flags.FLAGS
-    model = api.load(values.model, values.tags, values.signature)
+    model = api.load(values.model, values.tags, values.signature, values.feed, values.fix)
     if _FORMAT.value == "text":
         print(describe.signatures_text(model))
+        print(describe.feeds_text(model.feeds, model.fixes), end="")
     try:
         located = api.locate(model, values.target, model_flags.points(values.points))
     except (TargetError, PointError) as error:
@@ -31,6 +32,8 @@ def main(_):
         return 1
     described = {"signature": model.signature_name, "tags": list(model.tags),
                  "target": located.target.text(),
+                 "feeds": [feed.described() for feed in model.feeds],
+                 "fixes": [fix.described() for fix in model.fixes],
                  "points": [point.described() for point in located.cut.points],
                  "held_constant": list(located.cut.held_constant),
                  "misses": list(located.cut.misses)}

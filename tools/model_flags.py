@@ -17,6 +17,13 @@ def define_choice():
     flags.DEFINE_list("points", ["auto"], "Where to attribute: auto (everywhere, so that the "
                       "attributions sum to F(x) - F(baseline)), or names of points, signature "
                       "inputs or tensors.")
+    flags.DEFINE_string(
+        "feed", None, "For a graph fed by queues, readers or iterators: which tensors shall be "
+        "inputs, TENSOR:NAME,... (shuffle_batch:1:features); a shape may follow, [?,9]. By default "
+        "all that it waits for; `ig-tf inspect` lists them.")
+    flags.DEFINE_string(
+        "fix", None, "Scalars that the graph needs and that are no data, PLACEHOLDER:VALUE,... "
+        "(keep_prob:1.0,is_training:false). By default those that are recognised.")
 
 
 def points(values):

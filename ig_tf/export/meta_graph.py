@@ -32,6 +32,7 @@ def add(model, work, traced, metadata):
     meta_graph = proto.meta_graphs[model.index]
     _refuse_taken(meta_graph)
     meta_graph.graph_def.library.function.extend(traced.functions)
+    _add_feeds(meta_graph.graph_def, model)
     _add_call(meta_graph.graph_def, work, traced)
     _add_signature(meta_graph, model, traced)
     record = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
@@ -47,6 +48,16 @@ def _refuse_taken(meta_graph):
         taken.append(f"signature {ATTRIBUTIONS}")
     if taken:
         raise GraphError(f"the model already uses names that ig_tf adds: {', '.join(taken[:5])}.")
+
+
+def _add_feeds(graph_def, model):
+    """Placeholders of inputs that the model itself takes from a queue or the like."""
+    if model.working is None:
+        return
+    inputs = {name.partition(":")[0] for name in model.inputs().values()}
+    own = {node.name for node in graph_def.node}
+    graph_def.node.extend(node for node in model.working.node
+                          if node.name in inputs and node.name not in own)
 
 
 def _add_call(graph_def, work, traced):

@@ -211,7 +211,8 @@ def _refuse_effects(work, op):
                          f"{why or 'its frame is not structured as one'}.")
     if op.type in ("Placeholder", "PlaceholderV2"):
         raise GraphError(f"the target needs placeholder {op.name!r}, which is not an input of the "
-                         "signature.")
+                         f"signature. Give its value, --fix={op.name}:VALUE, or make it an input, "
+                         f"--feed={op.name}:NAME.")
     for kind, name in _effects(work, op):
         raise GraphError(f"stateful op {kind} {name!r} stands on the path: run for every "
                          "step it would change what the model does (or be random).")

@@ -15,6 +15,7 @@ from ig_tf.errors import GraphError
 from ig_tf.graph import branches, conds, registry
 from ig_tf.graph.inline import function_names, inline
 from ig_tf.graph.raise_loops import raise_loops
+from ig_tf.model.answering import FEED_SCOPE, moved
 from ig_tf.model.model import SCOPE
 
 _IMPORT = "import_{}_"
@@ -102,10 +103,10 @@ def build(model):
         if not tensor:
             raise GraphError(f"signature input {name!r} is a composite tensor (sparse or ragged); "
                              "signatures with such inputs are not handled yet.")
-    flat = inline(model.graph_def, [*inputs.values(), *outputs.values()])
+    flat = inline(model.working_graph_def, [*inputs.values(), *outputs.values()])
     conds.resolve(flat.graph_def, {name.partition(":")[0] for name in inputs.values()})
     producer_ops = model.meta_graph.meta_info_def.stripped_op_list
-    raised = raise_loops(flat.graph_def, flat.originals,
+    raised = raise_loops(flat.graph_def, _originals(model, flat),
                          [_named(flat, name) for name in [*inputs.values(), *outputs.values()]],
                          functools.partial(import_graph, producer_ops=producer_ops))
     branches.tie(raised.graph_def)
@@ -131,6 +132,15 @@ def _named(flat, name):
     """The tensor of a flat graph that stands for one of the model's top level."""
     full = name if ":" in name else name + ":0"
     return flat.tensors.get(full, full)
+
+
+def _originals(model, flat):
+    """Nodes that stand in the model's top level with the same value, and the inputs beside it."""
+    if model.working is None:
+        return flat.originals
+    beside = {name for name in flat.originals if name.startswith(FEED_SCOPE)
+              and name + ":0" in model.inputs().values()}
+    return (flat.originals - moved(model)) | beside
 
 
 def import_graph(graph_def, producer_ops=None):

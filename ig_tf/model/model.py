@@ -11,6 +11,7 @@ ATTRIBUTIONS = "attributions"
 SCOPE = "ig_tf/"  # every added node lives here
 FUNCTION_PREFIX = "ig_tf_"  # every added function is named so
 COLLECTION = "ig_tf"
+NAMED_OUTPUTS = "(named outputs)"  # instead of a signature's name
 METADATA_FILE = "ig_tf.json"  # under assets.extra/
 
 
@@ -24,6 +25,11 @@ class Model:
       index: which MetaGraph of it was chosen.
       signature_name: which signature is explained.
       chosen: sentences that say which choices were made for the user.
+      explained: a SignatureDef in place of the named one, where inputs were swapped or the
+        outputs were named by tensor; None for the model's own.
+      working: GraphDef in which these inputs are placeholders and scalars are fixed, or None.
+      feeds: the `Feed`s that were swapped in it.
+      fixes: the `Fix`es that were made in it.
     """
 
     path: str
@@ -31,6 +37,10 @@ class Model:
     index: int
     signature_name: str
     chosen: tuple = ()
+    explained: object = None
+    working: object = None
+    feeds: tuple = ()
+    fixes: tuple = ()
 
     @property
     def meta_graph(self):
@@ -41,7 +51,15 @@ class Model:
         return self.meta_graph.graph_def
 
     @property
+    def working_graph_def(self):
+        """The graph that attribution is built from; its nodes are the model's own but for feeds,
+        fixes and what depends on them."""
+        return self.graph_def if self.working is None else self.working
+
+    @property
     def signature(self):
+        if self.explained is not None:
+            return self.explained
         return self.meta_graph.signature_def[self.signature_name]
 
     @property
@@ -55,6 +73,17 @@ class Model:
     def outputs(self):
         """{signature output name: tensor name}, in the order of the names."""
         return {key: self.signature.outputs[key].name for key in sorted(self.signature.outputs)}
+
+    def asked(self):
+        """What `load` has to be told to make the same of the model again, as JSON-able data."""
+        if self.working is None:
+            return {}
+        found = {"feeds": {one.tensor + _shape_text(one.shape): one.name for one in self.feeds},
+                 "fixes": {one.placeholder: one.described()["value"] for one in self.fixes}}
+        if self.signature_name == NAMED_OUTPUTS:
+            own = {self.signature.inputs[one.name].name: one.tensor for one in self.feeds}
+            found["outputs"] = {key: own.get(name, name) for key, name in self.outputs().items()}
+        return found
 
     def fingerprint(self):
         """SHA-256 (hex) of the uninstrumented message, whatever order it was written in."""
@@ -90,6 +119,12 @@ def choose_signature(meta_graph, name):
     raise SignatureError(
         f"the model has several signatures and no serving_default: {_listed(candidates)}. "
         f"Name one, for example --signature={candidates[0]}.")
+
+
+def _shape_text(shape):
+    if shape.rank is None:
+        return ""
+    return "[" + ",".join("?" if dim is None else str(dim) for dim in shape.as_list()) + "]"
 
 
 def _listed(names):

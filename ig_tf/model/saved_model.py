@@ -7,13 +7,14 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from ig_tf.errors import ArtifactError, SignatureError
 from ig_tf.model import strip
-from ig_tf.model.model import Model, choose_signature
+from ig_tf.model.answering import answering
+from ig_tf.model.model import NAMED_OUTPUTS, Model, choose_signature
 
 # The two files that can hold the message; the first that exists is read, as TensorFlow does.
 PROTO_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
-def read(path, tags=None, signature=None):
+def read(path, tags=None, signature=None, feeds=None, fixes=None, outputs=None):
     """Reads a SavedModel.
 
     Args:
@@ -21,6 +22,10 @@ def read(path, tags=None, signature=None):
       tags: the tag set as an iterable of strings; None takes the only MetaGraph, or the one
         tagged `serve` alone.
       signature: the name of the signature to explain; None takes serving_default or the only one.
+      feeds: TENSOR:NAME,... of tensors that shall be inputs of `attributions`; by default the
+        queues, readers and iterators that the signature waits for.
+      fixes: PLACEHOLDER:VALUE,... of scalars; keep_prob and the like are recognised.
+      outputs: tensors to explain instead of a signature's outputs.
 
     Returns:
       A `Model` whose message is free of what an earlier instrumentation added.
@@ -38,9 +43,10 @@ def read(path, tags=None, signature=None):
     index, tag_note = _choose_meta_graph(proto, tags)
     # What is added needs a library. An empty one says the same as none; later none could tell.
     proto.meta_graphs[index].graph_def.library.SetInParent()
-    name, signature_note = choose_signature(proto.meta_graphs[index], signature)
+    name, signature_note = (NAMED_OUTPUTS, None) if outputs else choose_signature(
+        proto.meta_graphs[index], signature)
     notes = tuple(note for note in (tag_note, signature_note) if note)
-    return Model(path, proto, index, name, notes)
+    return answering(Model(path, proto, index, name, notes), outputs, feeds, fixes)
 
 
 def read_proto(path):

@@ -75,12 +75,33 @@ def load(path):
     metadata = read_metadata(path)
     import tensorflow as tf
     try:
+        if metadata["source"].get("asked"):
+            return _by_session(os.fspath(path), metadata)
         owner = tf.saved_model.load(os.fspath(path), tags=metadata["source"]["tags"] or None)
         function = owner.signatures[SIGNATURE]
     except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
         raise ArtifactError(f"TensorFlow cannot load {os.fspath(path)!r}: {error}") from error
     specs = function.structured_input_signature[1]
     return Artifact(os.fspath(path), metadata, dict(sorted(specs.items())), function, owner)
+
+
+def _by_session(path, metadata):
+    """As TensorFlow 1 loads it: a model of which another signature waits for what nobody feeds
+    (a queue, keep_prob) is refused as a whole by `tf.saved_model.load`."""
+    import tensorflow as tf
+    session = tf.compat.v1.Session(graph=tf.Graph())
+    with session.graph.as_default():
+        meta_graph = tf.compat.v1.saved_model.load(session, metadata["source"]["tags"], path)
+    signature = meta_graph.signature_def[SIGNATURE]
+    specs = {name: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype), name)
+             for name, info in sorted(signature.inputs.items())}
+    fetches = {key: info.name for key, info in signature.outputs.items()}
+
+    def function(**tensors):
+        fed = {signature.inputs[name].name: value.numpy() for name, value in tensors.items()}
+        return {key: tf.constant(value) for key, value in session.run(fetches, fed).items()}
+
+    return Artifact(path, metadata, specs, function, session)
 
 
 def as_array(value, spec, where):
