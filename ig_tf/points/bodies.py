@@ -12,6 +12,8 @@ FUNCTIONS = {
     "While": (("body",), 0), "StatelessWhile": (("body",), 0),
 }
 LOOPS = ("While", "StatelessWhile")
+MERGES = ("Merge", "RefMerge")  # of a condition of TensorFlow 1; its branches begin with a Switch
+SWITCHES = ("Switch", "RefSwitch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,8 @@ class BodyFeatures:
 
 def inner_lookups(op, features):
     """The `InnerLookup`s of content in the bodies of an op, nested ones included."""
+    if op.type in MERGES:
+        return _between(op, features)
     found = []
     for body, inner in _bodies(op, features):
         for inner_op in ancestors_in_order(body.graph, body.results):
@@ -69,6 +73,8 @@ def inner_lookups(op, features):
 def lookup_of_branches(tensor, features):
     """The `InnerLookup`s where each branch of an If or Case gives rows of the same ids, else []."""
     op, found = tensor.op, []
+    if op.type in MERGES:
+        return _merged(op, features)
     if op.type not in FUNCTIONS or op.type in LOOPS:
         return []
     for body, inner in _bodies(op, features):
@@ -78,6 +84,50 @@ def lookup_of_branches(tensor, features):
             return []
         found.append(InnerLookup(lookup.table, ids, lookup.gather.name))
     return found if len({lookup.ids.name for lookup in found}) == 1 else []
+
+
+def _between(merge, features):
+    """What is looked up between a Merge and the Switches that its branches begin with."""
+    found, seen, queue = [], set(), list(merge.inputs)
+    while queue:
+        op = queue.pop().op
+        if op.name in seen or op.type in SWITCHES:
+            continue
+        seen.add(op.name)
+        lookup = lookup_at(op, features)
+        if lookup is not None and _in_branch(lookup.ids):
+            found.append(InnerLookup(lookup.table, _before_switch(lookup.ids), op.name))
+        queue.extend(op.inputs)
+    return found
+
+
+def _merged(merge, features):
+    found = []
+    for value in merge.inputs:
+        lookup = lookup_behind(value, features)
+        if lookup is None or not _in_branch(lookup.ids):
+            return []
+        found.append(InnerLookup(lookup.table, _before_switch(lookup.ids), lookup.gather.name))
+    return found if len({lookup.ids.name for lookup in found}) == 1 else []
+
+
+def _in_branch(tensor):
+    """Whether a tensor is there only if a condition holds."""
+    seen, queue = set(), [tensor]
+    while queue:
+        op = queue.pop().op
+        if op.type in SWITCHES:
+            return True
+        if op.name not in seen and op.type not in MERGES:
+            seen.add(op.name)
+            queue.extend(op.inputs)
+    return False
+
+
+def _before_switch(ids):
+    while ids.op.type in (*SWITCHES, "Identity", "Cast"):
+        ids = ids.op.inputs[0]
+    return ids
 
 
 def _bodies(op, features):

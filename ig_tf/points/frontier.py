@@ -15,7 +15,7 @@ from ig_tf.graph.walk import SHAPE_OPS
 from ig_tf.graph.partitions import STITCHES
 from ig_tf.graph.work import is_shaped
 from ig_tf.points.bags import POOLINGS, QUOTIENTS
-from ig_tf.points.bodies import FUNCTIONS, inner_lookups, lookup_of_branches
+from ig_tf.points.bodies import FUNCTIONS, MERGES, inner_lookups, lookup_of_branches
 from ig_tf.points.lookups import LOOKUPS, lookup_at, lookup_behind, of_distinct_ids
 
 # Their gradient exists and is zero almost everywhere: nothing behind them gets attribution.
@@ -75,7 +75,7 @@ def frontier(work, target, features, states):
 
 def _hides_lookups(op, features):
     """Whether something is looked up in the bodies of an op: behind it, that would be lost."""
-    return op.type in FUNCTIONS and bool(inner_lookups(op, features))
+    return op.type in (*FUNCTIONS, *MERGES) and bool(inner_lookups(op, features))
 
 
 def continued(tensor, features, states):
