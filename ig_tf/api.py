@@ -106,8 +106,7 @@ def locate(model, target=None, points=locating.AUTO):
     work = working.build(model)
     chosen = targets.resolve(work, target)
     goal = work.tensor(chosen.tensor)
-    known = {tensor.name: rows.input_state(tensor) for tensor in work.inputs.values()}
-    states = rows.analyse(work.graph, known, [goal], work.body_of)
+    states = rows.analyse(work.graph, rows.input_states(work), [goal], work.body_of)
     found = locating.locate(work, goal, states, points)
     return Located(model, chosen, found.cut, work, states)
 
@@ -155,7 +154,7 @@ def save(plan, output, link=False, overwrite=False, build=attach.outputs):
     metadata["outputs"] = _outputs(traced)
     proto = meta_graph.add(plan.model, plan.recipe.work, traced, metadata)
     place = writer.link_file if link else writer.copy_file
-    writer.write(plan.model.path, output, proto, metadata, place, overwrite)
+    writer.write(plan.model, output, proto, metadata, place, overwrite)
     return metadata
 
 

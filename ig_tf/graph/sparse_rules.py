@@ -157,6 +157,16 @@ def sparse_to_dense(op, inputs):
     return None
 
 
+def sparse_times_dense(op, inputs):
+    """[batch, n] times a matrix: row i is made of the values of example i."""
+    indices, values, shape, matrix = inputs
+    shape_known = isinstance(shape, SparseShape) or (
+        isinstance(shape, Size) and shape.entries[0] == BATCH)
+    fits = (shape_known and isinstance(indices, SparseIndices) and is_shared(matrix)
+            and isinstance(values, (Values, Shared)) and not op.get_attr("adjoint_a"))
+    return Rows(0) if fits else None
+
+
 def sparse_cross(op, inputs):
     """Crossed features: sparse in, sparse out; dense parts are per example."""
     parts = (SparseIndices, Values, SparseShape, Size, Rows, Shared)
@@ -197,5 +207,6 @@ RULES = {
                     sparse_segment),
     **dict.fromkeys(("SegmentSum", "SegmentMean"), segment),
     "SparseToDense": sparse_to_dense,
+    "SparseTensorDenseMatMul": sparse_times_dense,
     **dict.fromkeys(("SparseCross", "SparseCrossV2", "SparseCrossHashed"), sparse_cross),
 }

@@ -11,19 +11,23 @@ ATTRIBUTIONS = "attributions"
 SCOPE = "ig_tf/"  # every added node lives here
 FUNCTION_PREFIX = "ig_tf_"  # every added function is named so
 COLLECTION = "ig_tf"
+EXTRA = "assets.extra"
 METADATA_FILE = "ig_tf.json"  # under assets.extra/
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A SavedModel on disk, read but not run.
+    """A model of any kind, read but not run, as the SavedModel that it is or will be.
 
     Attributes:
-      path: directory of the SavedModel.
+      path: what was read, for people: a directory, a file, a prefix, a handle, or words.
       proto: the whole `SavedModel` message, as it was before any instrumentation.
       index: which MetaGraph of it was chosen.
       signature_name: which signature is explained.
       chosen: sentences that say which choices were made for the user.
+      files: {place in the SavedModel: file to take it from}, variables and assets among them; a
+        folder stands for an empty one.
+      owner: what must live as long as the model (a temporary folder), or None.
     """
 
     path: str
@@ -31,6 +35,8 @@ class Model:
     index: int
     signature_name: str
     chosen: tuple = ()
+    files: dict = dataclasses.field(default_factory=dict)
+    owner: object = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def meta_graph(self):
@@ -49,16 +55,52 @@ class Model:
         return tuple(sorted(self.meta_graph.meta_info_def.tags))
 
     def inputs(self):
-        """{signature input name: tensor name}, in the order of the names."""
-        return {key: self.signature.inputs[key].name for key in sorted(self.signature.inputs)}
+        """{signature input name: tensor name}, in the order of the names.
+
+        A sparse input is three, named as `tf.saved_model.load` names them: NAME_indices,
+        NAME_values and NAME_dense_shape.
+
+        Raises:
+          SignatureError: an input is a composite tensor of another kind.
+        """
+        found = {}
+        for key in sorted(self.signature.inputs):
+            info = self.signature.inputs[key]
+            if info.WhichOneof("encoding") == "coo_sparse":
+                found.update(zip(sparse_keys(key), _sparse_tensors(info)))
+            elif info.name:
+                found[key] = info.name
+            else:
+                raise SignatureError(
+                    f"input {key!r} of signature {self.signature_name!r} is a composite tensor "
+                    "(ragged, or of a type of its own): only dense and sparse inputs can be "
+                    "attributed. Choose a signature that takes records or dense tensors.")
+        return found
+
+    def sparse_inputs(self):
+        """{name: keys of `inputs()`} of the sparse inputs: indices, values and dense shape."""
+        return {key: sparse_keys(key) for key in sorted(self.signature.inputs)
+                if self.signature.inputs[key].WhichOneof("encoding") == "coo_sparse"}
 
     def outputs(self):
-        """{signature output name: tensor name}, in the order of the names."""
-        return {key: self.signature.outputs[key].name for key in sorted(self.signature.outputs)}
+        """{signature output name: tensor name}, in the order of the names; dense ones only."""
+        return {key: self.signature.outputs[key].name for key in sorted(self.signature.outputs)
+                if self.signature.outputs[key].name}
 
     def fingerprint(self):
         """SHA-256 (hex) of the uninstrumented message, whatever order it was written in."""
         return hashlib.sha256(self.proto.SerializeToString(deterministic=True)).hexdigest()
+
+
+def sparse_keys(name):
+    """Names of the parts of a sparse input, as `tf.saved_model.load` makes them."""
+    return (f"{name}_indices", f"{name}_values", f"{name}_dense_shape")
+
+
+def _sparse_tensors(info):
+    sparse = info.coo_sparse
+    return (sparse.indices_tensor_name, sparse.values_tensor_name,
+            sparse.dense_shape_tensor_name)
 
 
 def choose_signature(meta_graph, name):

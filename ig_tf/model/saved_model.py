@@ -7,7 +7,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from ig_tf.errors import ArtifactError, SignatureError
 from ig_tf.model import strip
-from ig_tf.model.model import Model, choose_signature
+from ig_tf.model.model import EXTRA, METADATA_FILE, Model, choose_signature
 
 # The two files that can hold the message; the first that exists is read, as TensorFlow does.
 PROTO_FILES = ("saved_model.pb", "saved_model.pbtxt")
@@ -40,7 +40,31 @@ def read(path, tags=None, signature=None):
     proto.meta_graphs[index].graph_def.library.SetInParent()
     name, signature_note = choose_signature(proto.meta_graphs[index], signature)
     notes = tuple(note for note in (tag_note, signature_note) if note)
-    return Model(path, proto, index, name, notes)
+    return Model(path, proto, index, name, notes, files_of(path))
+
+
+# Files of a SavedModel that are written anew, or no longer true of the changed message.
+WRITTEN_ANEW = (*PROTO_FILES, "fingerprint.pb", f"{EXTRA}/{METADATA_FILE}")
+
+
+def files_of(path):
+    """{place in the SavedModel: file}, all but what is written anew; empty folders too.
+
+    A link to a folder is followed, so that no weights are left behind.
+    """
+    found, entered = {}, {os.path.realpath(path)}
+    for folder, folders, names in os.walk(path, followlinks=True):
+        folders[:] = sorted(name for name in folders
+                            if os.path.realpath(os.path.join(folder, name)) not in entered)
+        entered.update(os.path.realpath(os.path.join(folder, name)) for name in folders)
+        relative = os.path.relpath(folder, path).replace(os.sep, "/")
+        inside = "" if relative == "." else relative + "/"
+        if relative != "." and not folders and not names:
+            found[relative] = folder
+        for name in sorted(names):
+            if inside + name not in WRITTEN_ANEW:
+                found[inside + name] = os.path.join(folder, name)
+    return found
 
 
 def read_proto(path):
