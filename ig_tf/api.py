@@ -11,7 +11,8 @@ from ig_tf.graph import work as working
 from ig_tf.graph.inline import function_names
 from ig_tf.ig import attach, baselines, quadrature, targets
 from ig_tf.ig import recipe as recipes
-from ig_tf.model import saved_model as reader
+from ig_tf.model import artifact
+from ig_tf.model.asked import Asked
 from ig_tf.model.model import ATTRIBUTIONS, Model
 from ig_tf.points import locate as locating
 from ig_tf.points.point import Cut
@@ -87,9 +88,27 @@ class Plan:
                 "bytes_per_row": self.recipe.bytes_per_row}
 
 
-def load(path, tags=None, signature=None):
-    """Reads a SavedModel without running it; see `ig_tf.model.saved_model.read`."""
-    return reader.read(path, tags, signature)
+def load(source, tags=None, signature=None, inputs=None, outputs=None, session=None):
+    """Reads a model of any kind; its weights are not loaded, and it is not run.
+
+    Args:
+      source: a SavedModel folder, a frozen graph (.pb, .pbtxt), a checkpoint prefix or folder with
+        its metagraph, a TensorFlow Hub handle, folder or archive, a Keras model or file, a live
+        tf.Graph or tf.compat.v1.Session.
+      tags: the tag set of the MetaGraph, where there are several.
+      signature: name of the signature to explain.
+      inputs, outputs: the tensors of a graph without a signature: names (NAME, NAME:k, KEY=NAME),
+        tensors, or {key: either}. Without inputs, all that the outputs need.
+      session: the session of a live graph: its variables are read from it.
+
+    Returns:
+      A `Model`.
+
+    Raises:
+      ArtifactError: it is none of these, or broken.
+      SignatureError: tags, signature, inputs or outputs are missing, not there or not clear.
+    """
+    return artifact.read(source, Asked(tags, signature, inputs, outputs, session))
 
 
 def locate(model, target=None, points=locating.AUTO):

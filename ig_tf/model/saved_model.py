@@ -6,21 +6,23 @@ from google.protobuf import message, text_format
 from tensorflow.core.protobuf import saved_model_pb2
 
 from ig_tf.errors import ArtifactError, SignatureError
-from ig_tf.model import strip
+from ig_tf.model import contents, named, prune, strip
 from ig_tf.model.model import EXTRA, METADATA_FILE, Model, choose_signature
 
 # The two files that can hold the message; the first that exists is read, as TensorFlow does.
 PROTO_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
-def read(path, tags=None, signature=None):
+def read(path, asked, usual=(), note=None):
     """Reads a SavedModel.
 
     Args:
       path: its directory.
-      tags: the tag set as an iterable of strings; None takes the only MetaGraph, or the one
-        tagged `serve` alone.
-      signature: the name of the signature to explain; None takes serving_default or the only one.
+      asked: `Asked`. Without tags the only MetaGraph is taken, or the one tagged `serve` alone;
+        without a signature serving_default or the only one. Of inputs and outputs that are named
+        a signature is made.
+      usual: names of signatures that are taken before serving_default.
+      note: a sentence that says what was recognised, or None.
 
     Returns:
       A `Model` whose message is free of what an earlier instrumentation added.
@@ -35,12 +37,42 @@ def read(path, tags=None, signature=None):
         raise ArtifactError(f"{path} holds a SavedModel message without any MetaGraph.")
     for meta_graph in proto.meta_graphs:
         strip.strip(meta_graph)
-    index, tag_note = _choose_meta_graph(proto, tags)
+    index, tag_note = _choose_meta_graph(proto, asked.tags)
     # What is added needs a library. An empty one says the same as none; later none could tell.
     proto.meta_graphs[index].graph_def.library.SetInParent()
-    name, signature_note = choose_signature(proto.meta_graphs[index], signature)
-    notes = tuple(note for note in (tag_note, signature_note) if note)
+    meta_graph = proto.meta_graphs[index]
+    if asked.names_tensors:
+        name, signature_note = _made_signature(meta_graph, asked)
+    else:
+        wanted = next((name for name in usual if name in meta_graph.signature_def), None)
+        name, signature_note = choose_signature(meta_graph, asked.signature or wanted)
+    notes = tuple(text for text in (note, tag_note, signature_note) if text)
     return Model(path, proto, index, name, notes, files_of(path))
+
+
+def _made_signature(meta_graph, asked):
+    """Adds a signature of named tensors; the graph itself stays as it is.
+
+    Returns:
+      (its name, a sentence).
+    """
+    if meta_graph.HasField("object_graph_def"):
+        raise SignatureError("signatures of a TensorFlow 2 SavedModel are functions: one cannot be "
+                             "made of tensors. Choose one with --signature, without --inputs and "
+                             "--outputs.")
+    inputs = named.tensors(asked.inputs, "input")
+    outputs = named.tensors(asked.outputs, "output")
+    if not inputs or not outputs:
+        raise named.ask(meta_graph.graph_def)
+    named.refuse_missing(meta_graph.graph_def, inputs, "input")
+    named.refuse_missing(meta_graph.graph_def, outputs, "output")
+    name = asked.signature or prune.unused_name("serving_default", meta_graph.signature_def)
+    if name in meta_graph.signature_def:
+        raise SignatureError(f"the model has a signature {name!r} already; with --inputs and "
+                             "--outputs, --signature is the name of a new one.")
+    meta_graph.signature_def[name].CopyFrom(
+        named.signature_of(meta_graph.graph_def, inputs, outputs))
+    return name, f"signature {name} was made of the named inputs and outputs"
 
 
 # Files of a SavedModel that are written anew, or no longer true of the changed message.
@@ -52,6 +84,7 @@ def files_of(path):
 
     A link to a folder is followed, so that no weights are left behind.
     """
+    path = os.path.abspath(path)
     found, entered = {}, {os.path.realpath(path)}
     for folder, folders, names in os.walk(path, followlinks=True):
         folders[:] = sorted(name for name in folders
@@ -88,18 +121,18 @@ def read_proto(path):
 def _parse(file):
     proto = saved_model_pb2.SavedModel()
     try:
-        with open(file, "rb") as stream:
-            data = stream.read()
+        data = contents.read_file(file)
         if file.endswith("pbtxt"):
             text_format.Parse(data.decode("utf-8"), proto)
         else:
             proto.ParseFromString(data)
     except (message.DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
         raise ArtifactError(
-            f"{file!r} is not a SavedModel message (truncated, or another kind of file): {error}"
-        ) from error
-    except OSError as error:
-        raise ArtifactError(f"cannot read {file!r}: {error}") from error
+            f"{file!r} is not a SavedModel message (truncated, or another kind of file: "
+            f"{contents.described(data)}): {error}") from error
+    if data and not proto.meta_graphs:
+        raise ArtifactError(f"{file!r} is not a SavedModel message without any MetaGraph: "
+                            f"{contents.described(data)}.")
     return proto
 
 
