@@ -75,6 +75,7 @@ class Plan:
             "chunking": self._chunking(),
             "copied_ops": len(recipe.copy.operations),
             "shared_tensors": len(recipe.copy.shared) + len(recipe.copy.per_example),
+            "sparse_inputs": self.model.described_sparse_inputs(),
             "added": {"node": meta_graph.CALL, "signature": ATTRIBUTIONS},
         }
 

@@ -124,7 +124,7 @@ def _stated(folder):
     if state is None or not state.model_checkpoint_path:
         return None
     moved = os.path.join(folder, os.path.basename(state.model_checkpoint_path))
-    return next((prefix for prefix in (state.model_checkpoint_path, moved)
+    return next((prefix for prefix in (moved, state.model_checkpoint_path)
                  if is_prefix(prefix)), None)
 
 

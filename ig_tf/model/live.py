@@ -35,7 +35,8 @@ def read(source, asked):
         source, session = source.graph, source
     if session is not None and session.graph is not source:
         raise ArtifactError("the session holds another graph than the one that was given.")
-    meta_graph = tf.compat.v1.train.export_meta_graph(graph=source)
+    with source.as_default():
+        meta_graph = tf.compat.v1.train.export_meta_graph(graph=source)
     meta_graph.ClearField("saver_def")  # the values are saved anew, by the variables' names
     owner, saved = None, None
     if session is not None:

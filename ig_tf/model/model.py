@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 
 from ig_tf.errors import SignatureError
+from ig_tf.model.sparse_specs import sparse_arguments
 
 # Signatures that no client calls: TensorFlow's own and the ones that ig_tf adds.
 INIT_SIGNATURES = ("__saved_model_init_op", "__saved_model_train_op")
@@ -79,8 +80,21 @@ class Model:
 
     def sparse_inputs(self):
         """{name: keys of `inputs()`} of the sparse inputs: indices, values and dense shape."""
-        return {key: sparse_keys(key) for key in sorted(self.signature.inputs)
-                if self.signature.inputs[key].WhichOneof("encoding") == "coo_sparse"}
+        return {name: tuple(entry["keys"])
+                for name, entry in self.described_sparse_inputs().items()}
+
+    def described_sparse_inputs(self):
+        """{name: {"keys", "shape"}} as JSON-able data: how the sparse inputs are fed."""
+        described = {}
+        for name in sorted(self.signature.inputs):
+            info = self.signature.inputs[name]
+            if info.WhichOneof("encoding") == "coo_sparse":
+                sizes = [None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim]
+                described[name] = {"keys": list(sparse_keys(name)), "shape": sizes}
+        flattened = sparse_arguments(self.meta_graph, self.signature_name)
+        for name, (keys, shape) in sorted(flattened.items()):
+            described[name] = {"keys": list(keys), "shape": list(shape)}
+        return described
 
     def outputs(self):
         """{signature output name: tensor name}, in the order of the names; dense ones only."""

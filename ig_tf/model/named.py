@@ -72,7 +72,8 @@ def _tensor(value):
     if isinstance(value, message.Message):
         return value
     try:
-        return tf.compat.v1.saved_model.build_tensor_info(value)
+        with tf.Graph().as_default():  # TensorFlow describes no tensor of a graph outside of one
+            return tf.compat.v1.saved_model.build_tensor_info(value)
     except (TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise SignatureError(f"an input or output is a tensor or the name of one; found "
                              f"{type(value).__name__}: {error}") from error
@@ -180,49 +181,58 @@ def _is_file_name(node, nodes):
 
 
 def _outputs(graph_def, shown):
-    """Names of nodes that nothing reads, or only what ends or measures a model, last one first.
+    """Names of nodes that may be what a model answers, last one first.
 
-    Floats of a batch; where there is none, other floats, else the rest.
+    Floats of a batch that nothing reads, or only what ends or measures a model; where there is
+    none, floats of a batch that are read together with an input of their own (the labels of a
+    loss), then other floats, else the rest.
     """
     readers = {}
     for node in graph_def.node:
         for value in prune.data_inputs(node):
             readers.setdefault(prune.node_name(value), []).append(node)
-    fed = _behind_inputs(graph_def, readers)
+    reached = _reached(graph_def, readers)
     found = []
     for node in graph_def.node:
-        if node.name not in fed or _no_output(node):
-            continue
-        read = [reader for reader in readers.get(node.name, ()) if not _measures(reader)]
         rank = shown.rank(node.name)
-        if not read and rank is not None:
+        if node.name not in reached or _no_output(node) or rank is None:
+            continue
+        going_on = [reader for reader in readers.get(node.name, ()) if not _measures(reader)]
+        if not going_on:
             found.append((rank, node.name))
+        elif rank == 0 and set.intersection(*(
+                reached[reader.name] for reader in going_on)) - reached[node.name]:
+            found.append((0.5, node.name))
     best = min((rank for rank, _ in found), default=None)
     return [name for rank, name in found[::-1] if rank == best]
 
 
 def _no_output(node):
-    return (node.op.startswith(_NO_OUTPUTS) or "Summary" in node.op
-            or "gradients" in node.name.split("/"))
+    return node.op.startswith(_NO_OUTPUTS) or "Summary" in node.op or _in_gradients(node)
 
 
 def _measures(node):
     """Whether a node only ends or measures a model, or belongs to its training."""
-    return (node.op.startswith(_ENDS) or "Summary" in node.op
-            or "gradients" in node.name.split("/"))
+    return node.op.startswith(_ENDS) or "Summary" in node.op or _in_gradients(node)
 
 
-def _behind_inputs(graph_def, readers):
-    """Names of nodes that depend on anything fed: placeholders, queues, readers, iterators."""
-    queue = [node.name for node in graph_def.node
-             if node.op.startswith(("Placeholder", *SOURCES))]
-    reached = set()
-    while queue:
-        name = queue.pop()
-        if name not in reached:
-            reached.add(name)
-            queue.extend(node.name for node in readers.get(name, ()))
-    return reached - {node.name for node in graph_def.node if node.op.startswith("Placeholder")}
+def _in_gradients(node):
+    return any(part.startswith("gradients") for part in node.name.split("/"))
+
+
+def _reached(graph_def, readers):
+    """{node: names of the inputs that it depends on}: placeholders, queues, readers, iterators."""
+    reached = {}
+    for node in graph_def.node:
+        if node.op.startswith(("Placeholder", *SOURCES)):
+            queue, seen = list(readers.get(node.name, ())), set()
+            while queue:
+                reader = queue.pop()
+                if reader.name not in seen:
+                    seen.add(reader.name)
+                    reached.setdefault(reader.name, set()).add(node.name)
+                    queue.extend(readers.get(reader.name, ()))
+    return reached
 
 
 class _Shown:

@@ -130,9 +130,8 @@ def _parse(file):
         raise ArtifactError(
             f"{file!r} is not a SavedModel message (truncated, or another kind of file: "
             f"{contents.described(data)}): {error}") from error
-    if data and not proto.meta_graphs:
-        raise ArtifactError(f"{file!r} is not a SavedModel message without any MetaGraph: "
-                            f"{contents.described(data)}.")
+    if not any(one.graph_def.node for one in proto.meta_graphs) and contents.graph_def(data):
+        raise ArtifactError(f"{file!r} is not a SavedModel message: {contents.described(data)}.")
     return proto
 
 
