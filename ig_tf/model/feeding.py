@@ -125,7 +125,8 @@ def _known(graph, nodes, name):
                              f"{name.partition(':')[2]}.") from None
     node, index = nodes[prune.node_name(name)], int(name.partition(":")[2])
     if tensor.shape.rank is None and node.op.startswith("QueueDequeue"):
-        declared = prune.root(nodes, node.input[0]).attr["shapes"].list.shape
+        queue = prune.root(nodes, node.input[0])
+        declared = queue.attr["shapes"].list.shape if "shapes" in queue.attr else ()
         if index < len(declared):
             batch = [] if node.op in ("QueueDequeue", "QueueDequeueV2") else [None]
             return tensor.dtype, tf.TensorShape(batch).concatenate(

@@ -76,15 +76,16 @@ def _loaded(path):
         try:
             return keras.models.load_model(path, compile=False), package
         except Exception as error:  # whatever the user's layers raise
-            errors.append(f"{package}: {_first_line(error)}")
+            errors.append(f"{package}: {_first_lines(error)}")
     raise ArtifactError(
         f"found a file, {path!r}, that Keras cannot load as a model. {'; '.join(errors)}. Layers "
         "of your own: import the module that registers them first (--import=MODULE). Files of "
         "Keras 2: install tf_keras. A file of weights alone has no model.")
 
 
-def _first_line(error):
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"
+def _first_lines(error):
+    text = " ".join(line.strip() for line in str(error).strip().splitlines())
+    return f"{type(error).__name__}: {text[:600]}"
 
 
 def _packages_for(path):

@@ -24,8 +24,8 @@ def sparse_arguments(meta_graph, signature_name):
         return {}
     library = {function.signature.name: function
                for function in meta_graph.graph_def.library.function}
-    calls = {node.attr["f"].func.name: node for node in meta_graph.graph_def.node
-             if node.attr["f"].func.name in library}
+    calls = {_callee(node): node for node in meta_graph.graph_def.node
+             if _callee(node) in library}
     keys = {info.name: key for key, info in
             meta_graph.signature_def[signature_name].inputs.items()}
     for info in meta_graph.signature_def[signature_name].outputs.values():
@@ -46,14 +46,19 @@ def _of_function(objects, library, name, fed):
                 return found
         body = library[name]
         arguments = [argument.name for argument in body.signature.input_arg]
-        inner = next((node for node in body.node_def if node.attr["f"].func.name in library
+        inner = next((node for node in body.node_def if _callee(node) in library
                       and set(node.input) & set(arguments)), None)
         if inner is None:
             return {}
         given = dict(zip(arguments, fed))
         fed = [given.get(value) for value in inner.input]
-        name = inner.attr["f"].func.name
+        name = _callee(inner)
     return {}
+
+
+def _callee(node):
+    """The function that a node calls. To read an attribute that is not there would add it."""
+    return node.attr["f"].func.name if "f" in node.attr else None
 
 
 def _grouped(structure, fed):

@@ -98,7 +98,10 @@ def load(path):
         owner = tf.saved_model.load(os.fspath(path), tags=metadata["source"]["tags"])
         function = owner.signatures[SIGNATURE]
     except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
-        raise ArtifactError(f"TensorFlow cannot load {os.fspath(path)!r}: {error}") from error
+        advice = (" An op of another package: import that first (--import=MODULE or "
+                  "--load_op_library=FILE.so)." if "not registered" in str(error) else "")
+        raise ArtifactError(
+            f"TensorFlow cannot load {os.fspath(path)!r}: {error}{advice}") from error
     specs = sparse.specs(function.structured_input_signature[1],
                          metadata.get("sparse_inputs", {}))
     return Artifact(os.fspath(path), metadata, specs, function, owner)
