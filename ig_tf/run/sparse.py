@@ -125,7 +125,8 @@ def _indices(given, axes, where):
         indices = np.array(given, dtype=np.int64)
     except (ValueError, TypeError, OverflowError) as error:
         raise RecordError(f"{where}: indices are integers: {error}") from error
-    indices = indices.reshape([-1, axes]) if indices.size or indices.ndim < 2 else indices
+    if not indices.size or indices.ndim == 1 and axes == 1:
+        indices = indices.reshape([-1, axes])
     if indices.ndim != 2 or indices.shape[1] != axes or (indices < 0).any():
         raise RecordError(f"{where}: indices of one example are {axes} numbers from 0 for each "
                           f"value; found shape {list(np.shape(given))}.")
