@@ -12,7 +12,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from ig_tf.errors import ArtifactError, SignatureError
 from ig_tf.model import feeding, initial, named, prune, restore, strip
-from ig_tf.model.model import COLLECTION, INIT_SIGNATURES, Model, choose_signature
+from ig_tf.model.model import COLLECTION, Model, choose_signature, usable_signatures
 
 TAGS = ("serve",)
 SIGNATURE = "serving_default"
@@ -77,8 +77,7 @@ def assembled(source, asked):
 
 def _signatures(meta_graph, asked):
     """(GraphDef, {name: SignatureDef}, the name to explain, sentences)."""
-    own = {name: info for name, info in meta_graph.signature_def.items()
-           if name not in INIT_SIGNATURES}
+    own = {name: meta_graph.signature_def[name] for name in usable_signatures(meta_graph)}
     if own and not asked.names_tensors:
         name, note = choose_signature(meta_graph, asked.signature)
         return meta_graph.graph_def, own, name, (note,) if note else ()

@@ -119,7 +119,7 @@ def _stated(folder):
     """The latest checkpoint that the state file names; it may have been moved with its folder."""
     try:
         state = tf.train.get_checkpoint_state(folder)
-    except (tf.errors.OpError, text_format.ParseError, UnicodeDecodeError):
+    except (tf.errors.OpError, text_format.ParseError, ValueError):  # another file of that name
         return None
     if state is None or not state.model_checkpoint_path:
         return None

@@ -3,6 +3,7 @@
 import os
 import tempfile
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import variable_pb2
 
@@ -91,13 +92,15 @@ def _reads(graph_def, definitions):
 
 def _write(prefix, values, definitions):
     """Writes arrays as a checkpoint; parts of a partitioned variable under its one name."""
-    names, slices, tensors = [], [], []
-    for name in sorted(values):
-        definition = definitions.get(name, variable_pb2.VariableDef())
-        saved, piece = restore.saved_as(name, definition)
-        names.append(saved)
-        slices.append(piece)
-        tensors.append(tf.constant(values[name]))
-    with tf.init_scope():
-        tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names, shape_and_slices=slices,
-                          tensors=tensors)
+    names, slices, feed = [], [], {}
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        for name in sorted(values):
+            definition = definitions.get(name, variable_pb2.VariableDef())
+            saved, piece = restore.saved_as(name, definition)
+            names.append(saved)
+            slices.append(piece)
+            value = np.asarray(values[name])
+            dtype = tf.string if value.dtype == object else value.dtype
+            feed[tf.compat.v1.placeholder(dtype, value.shape)] = value
+        session.run(tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names, shape_and_slices=slices,
+                                      tensors=list(feed)), feed)

@@ -117,6 +117,12 @@ def _sparse_tensors(info):
             sparse.dense_shape_tensor_name)
 
 
+def usable_signatures(meta_graph):
+    """Names of the signatures that a client can call, sorted."""
+    return sorted(key for key in meta_graph.signature_def
+                  if key not in INIT_SIGNATURES and key != ATTRIBUTIONS)
+
+
 def choose_signature(meta_graph, name):
     """The name of the signature to explain, and a sentence if it was a choice.
 
@@ -127,9 +133,7 @@ def choose_signature(meta_graph, name):
     Raises:
       SignatureError: no such signature, none at all, or several without a default.
     """
-    candidates = sorted(
-        key for key in meta_graph.signature_def
-        if key not in INIT_SIGNATURES and key != ATTRIBUTIONS)
+    candidates = usable_signatures(meta_graph)
     if name is not None:
         if name not in candidates:
             raise SignatureError(

@@ -150,7 +150,7 @@ def _describe(info, graph, name):
 def ask(graph_def, what="inputs and outputs"):
     """The refusal that asks for them."""
     return SignatureError(
-        f"the graph has no signature: say its {what} with --inputs=NAME,... and "
+        f"the graph has no signature to explain: say its {what} with --inputs=NAME,... and "
         "--outputs=NAME,... (inputs= and outputs= in Python); NAME, NAME:k, or KEY=NAME to call "
         f"it so.\n{candidates(graph_def)}")
 

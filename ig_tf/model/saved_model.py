@@ -7,7 +7,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from ig_tf.errors import ArtifactError, SignatureError
 from ig_tf.model import contents, named, prune, strip
-from ig_tf.model.model import EXTRA, METADATA_FILE, Model, choose_signature
+from ig_tf.model.model import EXTRA, METADATA_FILE, Model, choose_signature, usable_signatures
 
 # The two files that can hold the message; the first that exists is read, as TensorFlow does.
 PROTO_FILES = ("saved_model.pb", "saved_model.pbtxt")
@@ -43,6 +43,9 @@ def read(path, asked, usual=(), note=None):
     meta_graph = proto.meta_graphs[index]
     if asked.names_tensors:
         name, signature_note = _made_signature(meta_graph, asked)
+    elif not (asked.signature or usable_signatures(meta_graph)
+              or meta_graph.HasField("object_graph_def")):
+        raise named.ask(meta_graph.graph_def)
     else:
         wanted = next((name for name in usual if name in meta_graph.signature_def), None)
         name, signature_note = choose_signature(meta_graph, asked.signature or wanted)
