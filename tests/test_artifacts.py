@@ -38,8 +38,17 @@ class Case:
 
 @pytest.fixture(name="case", scope="module", params=[True, False], ids=["resource", "ref"])
 def fixture_case(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained")
-    model = trained.trained(folder, resource=request.param)
+    return case_in(tmp_path_factory.mktemp("trained"), request.param)
+
+
+@pytest.fixture(name="plain", scope="module")
+def fixture_plain(tmp_path_factory):
+    """One case, where the kind of variables makes no difference."""
+    return case_in(tmp_path_factory.mktemp("plain"), True)
+
+
+def case_in(folder, resource):
+    model = trained.trained(folder, resource=resource)
     prefix = model.save(folder)
     feed = trained.batch()
     scores = model.session.run(model.outputs["scores"],
@@ -270,8 +279,8 @@ def refused(kind, source, **named):
     return str(caught.value)
 
 
-def test_missing_names_are_asked_for_with_the_candidates(case):
-    for source in (case.prefix, case.folder / "frozen.pb", case.model.session):
+def test_missing_names_are_asked_for_with_the_candidates(plain):
+    for source in (plain.prefix, plain.folder / "frozen.pb", plain.model.session):
         message = refused(SignatureError, source)
         assert "--inputs=NAME" in message and "--outputs=NAME" in message
         assert "words: string [?, 3]" in message and "numbers: float64 [?, 2]" in message
@@ -279,14 +288,14 @@ def test_missing_names_are_asked_for_with_the_candidates(case):
         assert "Adam" not in message and "save/" not in message
 
 
-def test_without_inputs_they_are_what_the_outputs_need(case):
-    model = ig_tf.load(case.prefix, outputs=["model/scores"])
+def test_without_inputs_they_are_what_the_outputs_need(plain):
+    model = ig_tf.load(plain.prefix, outputs=["model/scores"])
     assert list(model.inputs()) == ["numbers", "words"]
     assert any("inputs words=words:0, numbers=numbers:0" in note for note in model.chosen)
 
 
-def test_an_input_that_is_needed_and_not_named(case):
-    message = refused(SignatureError, case.prefix, inputs=["words"], outputs=["model/scores"])
+def test_an_input_that_is_needed_and_not_named(plain):
+    message = refused(SignatureError, plain.prefix, inputs=["words"], outputs=["model/scores"])
     assert "'numbers:0'" in message and "--inputs" in message
 
 
@@ -300,13 +309,13 @@ def test_an_input_that_is_needed_and_not_named(case):
     ({"outputs": [3]}, ["int"]),
     ({"outputs": ["model/kernel/Initializer/random_uniform"]}, ["nothing that could be fed"]),
 ])
-def test_names_that_do_not_fit(case, named, words):
-    message = refused(SignatureError, case.prefix, **named)
+def test_names_that_do_not_fit(plain, named, words):
+    message = refused(SignatureError, plain.prefix, **named)
     assert all(word in message for word in words), message
 
 
-def test_names_for_the_caller(case):
-    model = ig_tf.load(case.prefix, inputs=["text=words", "numbers"], outputs="p=model/scores")
+def test_names_for_the_caller(plain):
+    model = ig_tf.load(plain.prefix, inputs=["text=words", "numbers"], outputs="p=model/scores")
     assert list(model.inputs()) == ["numbers", "text"] and list(model.outputs()) == ["p"]
 
 
@@ -321,52 +330,52 @@ def test_a_queue_that_nobody_feeds(queued):
     assert len(model.inputs()) == 2 and any("rows" in note for note in model.chosen)
 
 
-def test_a_graph_that_was_not_frozen(case, tmp_path):
+def test_a_graph_that_was_not_frozen(plain, tmp_path):
     path = tmp_path / "graph.pb"
-    path.write_bytes(case.model.graph.as_graph_def().SerializeToString())
+    path.write_bytes(plain.model.graph.as_graph_def().SerializeToString())
     message = refused(ArtifactError, path, **NAMED)
     assert "not frozen" in message and "checkpoint" in message and "model/" in message
 
 
-def test_a_live_graph_without_a_session(case):
-    message = refused(ArtifactError, case.model.graph, **NAMED)
+def test_a_live_graph_without_a_session(plain):
+    message = refused(ArtifactError, plain.model.graph, **NAMED)
     assert "session=session" in message
 
 
-def test_a_session_without_values(case):
-    with v1.Session(graph=case.model.graph) as empty:
+def test_a_session_without_values(plain):
+    with v1.Session(graph=plain.model.graph) as empty:
         assert "without a value" in refused(ArtifactError, empty, **NAMED)
 
 
-def test_a_session_of_another_graph(case):
+def test_a_session_of_another_graph(plain):
     with v1.Session(graph=tf.Graph()) as other:
-        assert "another graph" in refused(ArtifactError, case.model.graph, session=other, **NAMED)
-    assert "live graph" in refused(SignatureError, case.prefix, session=case.model.session)
+        assert "another graph" in refused(ArtifactError, plain.model.graph, session=other, **NAMED)
+    assert "live graph" in refused(SignatureError, plain.prefix, session=plain.model.session)
 
 
-def test_a_frozen_graph_whose_table_initializer_is_gone(case, tmp_path):
-    graph = tf.compat.v1.graph_util.extract_sub_graph(trained.frozen(case.model),
+def test_a_frozen_graph_whose_table_initializer_is_gone(plain, tmp_path):
+    graph = tf.compat.v1.graph_util.extract_sub_graph(trained.frozen(plain.model),
                                                       ["model/scores"])
     (tmp_path / "frozen.pb").write_bytes(graph.SerializeToString())
     message = refused(ArtifactError, tmp_path / "frozen.pb", **NAMED)
     assert "hash_table" in message and "vocabulary" in message
 
 
-def test_a_vocabulary_file_that_is_gone_or_beside_the_model(case, tmp_path):
-    data = (case.folder / "frozen.pb").read_bytes()
-    nowhere = case.folder.as_posix().encode()
+def test_a_vocabulary_file_that_is_gone_or_beside_the_model(plain, tmp_path):
+    data = (plain.folder / "frozen.pb").read_bytes()
+    nowhere = plain.folder.as_posix().encode()
     (tmp_path / "frozen.pb").write_bytes(data.replace(nowhere, b"x" * len(nowhere)))
     message = refused(ArtifactError, tmp_path / "frozen.pb", **NAMED)
     assert "words.txt" in message and "not there" in message
-    shutil.copy(case.folder / "words.txt", tmp_path)
+    shutil.copy(plain.folder / "words.txt", tmp_path)
     assert ig_tf.load(tmp_path / "frozen.pb", **NAMED).files["assets/words.txt"] == str(
         tmp_path / "words.txt")
 
 
 @pytest.fixture(name="copy")
-def fixture_copy(case, tmp_path):
+def fixture_copy(plain, tmp_path):
     """The checkpoint in a folder of its own, to be damaged."""
-    for path in case.folder.iterdir():
+    for path in plain.folder.iterdir():
         if path.is_file():
             shutil.copy(path, tmp_path)
     return tmp_path / "model.ckpt-7"
@@ -447,23 +456,23 @@ def trained_graph(path):
     (saved_model_message, "message of a SavedModel"),
     (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + b"0" * 50), "Keras"),
     (lambda path: path.write_bytes(b"\x20\0\0\0TFL3" + b"0" * 50), "TensorFlow Lite")])
-def test_a_file_that_is_no_graph(case, tmp_path, change, words):
+def test_a_file_that_is_no_graph(plain, tmp_path, change, words):
     path = tmp_path / "frozen.pb"
-    shutil.copy(case.folder / "frozen.pb", path)
+    shutil.copy(plain.folder / "frozen.pb", path)
     change(path)
     message = refused(ArtifactError, path, **NAMED)
     assert words in message and "frozen.pb" in message
 
 
-def test_a_graph_given_as_a_saved_model(case, tmp_path):
-    shutil.copy(case.folder / "frozen.pb", tmp_path / "saved_model.pb")
+def test_a_graph_given_as_a_saved_model(plain, tmp_path):
+    shutil.copy(plain.folder / "frozen.pb", tmp_path / "saved_model.pb")
     message = refused(ArtifactError, tmp_path)
     assert "GraphDef" in message and "--inputs" in message
     assert ig_tf.load(tmp_path / "saved_model.pb", **NAMED).inputs()  # as a file it is read
 
 
-def test_a_metagraph_given_as_a_graph(case, tmp_path):
-    shutil.copy(case.prefix + ".meta", tmp_path / "graph.pb")
+def test_a_metagraph_given_as_a_graph(plain, tmp_path):
+    shutil.copy(plain.prefix + ".meta", tmp_path / "graph.pb")
     assert "metagraph" in refused(ArtifactError, tmp_path / "graph.pb", **NAMED)
 
 
@@ -471,6 +480,6 @@ def test_what_is_no_model_at_all():
     assert "found int" in refused(ArtifactError, 3)
 
 
-def test_a_folder_of_versions_names_them(case, tmp_path):
-    ig_tf.save(ig_tf.instrument(loaded(case, "pb"), target="scores:1", steps=2), tmp_path / "12")
+def test_a_folder_of_versions_names_them(plain, tmp_path):
+    ig_tf.save(ig_tf.instrument(loaded(plain, "pb"), target="scores:1", steps=2), tmp_path / "12")
     assert str(tmp_path / "12") in refused(ArtifactError, tmp_path)
