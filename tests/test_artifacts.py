@@ -16,7 +16,7 @@ from google.protobuf import text_format
 from tensorflow.core.protobuf import saved_model_pb2
 
 import ig_tf
-from ig_tf.errors import ArtifactError, SignatureError
+from ig_tf.errors import ArtifactError, OutputError, SignatureError
 from tests import builders, trained
 
 v1 = tf.compat.v1
@@ -238,6 +238,61 @@ def test_a_variable_that_no_checkpoint_has_is_set_by_its_initializer(tmp_path):
     for loader in builders.LOADERS.values():
         answer = loader(tmp_path / "out")(x=np.float32([[1, 2]]))
         np.testing.assert_allclose(answer["prediction"], [9])
+
+
+def test_a_table_that_the_saver_restores(tmp_path):
+    """A mutable table lies in the checkpoint; what else that holds is not read."""
+    with tf.Graph().as_default(), v1.Session() as session:
+        words = v1.placeholder(tf.string, [None], "words")
+        table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, 0)
+        weights = v1.get_variable("weights", initializer=np.arange(6.0).reshape(3, 2) / 4)
+        slot = v1.get_variable("weights/slot", initializer=np.zeros((3, 2)))
+        tf.reduce_sum(tf.tanh(tf.gather(weights, table.lookup(words))), 1, name="y")
+        filled = table.insert(tf.constant(["a", "b"]), tf.constant([1, 2], tf.int64))
+        saver = v1.train.Saver([weights, slot, *v1.get_collection(
+            v1.GraphKeys.SAVEABLE_OBJECTS)] or None)
+        session.run(v1.global_variables_initializer())
+        session.run(filled)
+        prefix = saver.save(session, str(tmp_path / "ckpt"))
+        if not any("table" in name for name, _ in tf.train.list_variables(prefix)):
+            pytest.skip(f"TensorFlow {tf.__version__} saves no such table with a Saver")
+    model = ig_tf.load(prefix, outputs=["y"])
+    assert "weights/slot" not in {node.name for node in model.graph_def.node}
+    ig_tf.save(ig_tf.instrument(model, steps=30), tmp_path / "out")
+    for loader in builders.LOADERS.values():
+        answer = loader(tmp_path / "out")(words=["b", "a", "none"])
+        np.testing.assert_allclose(answer["features/words"], np.tanh(
+            [[1, 1.25], [0.5, 0.75], [0, 0.25]]).sum(1))
+
+
+def test_a_graph_that_tensorflow_2_froze(tmp_path):
+    """Loops stay functions of its library; no variables folder is written."""
+    from tensorflow.python.framework import convert_to_constants
+    weights = tf.Variable([[1.0], [2.0]])
+
+    def call(x):
+        return tf.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, tf.tanh(y @ weights) * x),
+                             [0, x])[1]
+
+    concrete = tf.function(call).get_concrete_function(tf.TensorSpec([None, 2], name="x"))
+    frozen = convert_to_constants.convert_variables_to_constants_v2(
+        concrete, lower_control_flow=False)
+    (tmp_path / "graph.pb").write_bytes(frozen.graph.as_graph_def().SerializeToString())
+    output = frozen.outputs[0].op.name
+    model = ig_tf.load(tmp_path / "graph.pb", outputs={"y": output})
+    ig_tf.save(ig_tf.instrument(model, target="y:1", steps=60), tmp_path / "out")
+    assert not (tmp_path / "out/variables").exists()
+    x = np.float32([[0.5, 1.0], [-1.0, 0.25]])
+    answer = builders.open_v2(tmp_path / "out")(x=x)
+    np.testing.assert_allclose(answer["prediction"], call(tf.constant(x)).numpy()[:, 1], rtol=1e-6)
+    assert answer["relative_error"].max() < 1e-4
+
+
+def test_the_output_is_never_the_folder_of_the_checkpoint(case):
+    plan = ig_tf.instrument(loaded(case, "prefix"), target="scores:1", steps=2)
+    with pytest.raises(OutputError, match="lies inside the output"):
+        ig_tf.save(plan, case.folder, overwrite=True)
+    assert os.path.exists(case.prefix + ".index")
 
 
 @pytest.fixture(name="queued", scope="module")

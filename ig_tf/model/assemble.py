@@ -8,7 +8,7 @@ import dataclasses
 
 from google.protobuf import any_pb2
 from tensorflow.core.framework import variable_pb2
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow.core.protobuf import saved_model_pb2
 
 from ig_tf.errors import ArtifactError, SignatureError
 from ig_tf.model import feeding, initial, named, prune, restore, strip
@@ -49,27 +49,25 @@ def assembled(source, asked):
     """The `Model` of a graph.
 
     Args:
-      source: a `Source`.
+      source: a `Source`, used up by this.
       asked: `Asked`; a signature is one of the graph's own.
 
     Raises:
       SignatureError: inputs or outputs are missing or not there.
       ArtifactError: variables or tables without content.
     """
-    meta_graph = meta_graph_pb2.MetaGraphDef()
-    meta_graph.CopyFrom(source.meta_graph)
+    meta_graph = source.meta_graph
     strip.strip(meta_graph)
     graph_def, signatures, name, notes = _signatures(meta_graph, asked)
     served = _served(graph_def, signatures)
     pieces = _Pieces(graph_def, meta_graph, served)
     _refuse_without_weights(pieces, source)
     plan, begin = pieces.plans(source)
-    made = _meta_graph(pieces, plan, begin, signatures)
+    proto = saved_model_pb2.SavedModel(saved_model_schema_version=1)
+    made = _write(proto.meta_graphs.add(), pieces, plan, begin, signatures)
     files = dict(begin.assets)
     if plan is not None:
         files.update(source.checkpoint.files())
-    proto = saved_model_pb2.SavedModel(saved_model_schema_version=1)
-    proto.meta_graphs.append(made)
     notes = (*source.chosen, *notes, *begin.notes, pieces.left_out(made))
     return Model(source.path, proto, 0, name, tuple(note for note in notes if note), files,
                  source.owner)
@@ -194,17 +192,16 @@ def _refuse_without_weights(pieces, source):
             f"{source.without_weights}")
 
 
-def _meta_graph(pieces, plan, begin, signatures):
-    """The MetaGraphDef of what is served."""
+def _write(made, pieces, plan, begin, signatures):
+    """Writes what is served into an empty MetaGraphDef, and gives it back."""
     original = pieces.meta_graph
     added = list(plan.nodes) if plan is not None else []
     taken = pieces.served | {node.name for node in added}
     if begin.runs:
         added.append(initial.main_op(begin, taken))
-    made = meta_graph_pb2.MetaGraphDef()
     made.meta_info_def.CopyFrom(original.meta_info_def)
     made.meta_info_def.tags[:] = TAGS
-    made.graph_def.CopyFrom(prune.part(pieces.graph_def, pieces.served, added))
+    prune.part(pieces.graph_def, pieces.served, added, made.graph_def)
     if plan is not None:
         made.saver_def.CopyFrom(plan.saver_def)
     for key, values in pieces.variable_collections(plan.setters if plan else {}).items():

@@ -73,7 +73,8 @@ def read(path, asked):
     if not os.path.exists(meta):
         raise ArtifactError(f"{meta!r} is not there: a checkpoint has weights but no graph. Give "
                             "the .meta file too (tf.compat.v1.train.export_meta_graph writes it "
-                            "where the model is built), or a SavedModel.")
+                            "where the model is built; checkpoints of TensorFlow 2 objects never "
+                            "have one), or a SavedModel.")
     checkpoint = opened(prefix)
     source = assemble.Source(
         path=str(path), meta_graph=read_meta_graph(meta), checkpoint=checkpoint,

@@ -9,6 +9,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from ig_tf.errors import ArtifactError
 from ig_tf.model import prune
+from ig_tf.model.restore import READERS
 
 _TABLES = ("HashTable", "HashTableV2", "AnonymousHashTable")
 _FILLERS = ("InitializeTable", "InitializeTableV2", "InitializeTableFromTextFile",
@@ -40,13 +41,17 @@ class Start:
 
 
 def fillers(graph_def, kept):
-    """{table: names of the nodes that fill it} for the tables among the kept nodes."""
+    """{table: names of the nodes that fill it} for the tables among the kept nodes.
+
+    What fills a table out of a checkpoint is part of a saver, and no initializer.
+    """
     nodes = prune.nodes_by_name(graph_def)
     found = {}
     for node in graph_def.node:
         if node.op in _FILLERS:
             table = prune.root(nodes, node.input[0]).name
-            if table in kept:
+            if table in kept and not any(
+                    nodes[name].op in READERS for name in prune.ancestors(nodes, [node.name])):
                 found.setdefault(table, []).append(node.name)
     return found
 

@@ -62,7 +62,7 @@ def root(nodes, value, through=("Identity", "PlaceholderWithDefault")):
     return node
 
 
-def part(graph_def, names, added=()):
+def part(graph_def, names, added=(), result=None):
     """A copy with some of the nodes, in their order, and the functions that they call.
 
     Attributes that speak of the graph that it was (stale shapes, colocation with nodes that are
@@ -72,11 +72,13 @@ def part(graph_def, names, added=()):
       graph_def: a GraphDef.
       names: names of the nodes to keep.
       added: further NodeDefs.
+      result: an empty GraphDef to write to (large ones should not be copied twice), or None.
     """
-    result = graph_pb2.GraphDef()
+    result = graph_pb2.GraphDef() if result is None else result
     result.versions.CopyFrom(graph_def.versions)
-    kept = set(names) | {node.name for node in added}
-    for node in [node for node in graph_def.node if node.name in set(names)] + list(added):
+    names = set(names)
+    kept = names | {node.name for node in added}
+    for node in [node for node in graph_def.node if node.name in names] + list(added):
         _clean(result.node.add(), node, kept)
     functions = {function.signature.name: function for function in graph_def.library.function}
     needed = _called(result, functions)

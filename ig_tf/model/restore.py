@@ -9,7 +9,7 @@ from tensorflow.core.protobuf import saver_pb2
 from ig_tf.errors import ArtifactError
 from ig_tf.model import prune
 
-_READERS = ("RestoreV2", "Restore", "RestoreSlice")
+READERS = ("RestoreV2", "Restore", "RestoreSlice")
 _GIVEN = ("Const", "Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 # Ops that set a variable: their data input 0 is the variable and 1 the value.
 _ASSIGN = ("Assign", "AssignVariableOp")
@@ -94,9 +94,9 @@ def _of_saver(nodes, restore_op, kept):
             if targets:
                 plan.setters[targets[0]] = name
     needed = prune.ancestors(nodes, plan.setters.values(), control=False, stop={
-        name for name in behind if name in kept or nodes[name].op in _READERS})
+        name for name in behind if name in kept or nodes[name].op in READERS})
     for name, node in nodes.items():
-        if name in needed and name not in kept and node.op not in _READERS:
+        if name in needed and name not in kept and node.op not in READERS:
             carrier = node_def_pb2.NodeDef()
             carrier.CopyFrom(node)
             carrier.input[:] = [_read_by_plan(plan, nodes, value)
@@ -112,7 +112,7 @@ def _is_state(node):
 
 def _read_by_plan(plan, nodes, value):
     reader = nodes[prune.node_name(value)]
-    if reader.op not in _READERS:
+    if reader.op not in READERS:
         return value
     index = int(value.partition(":")[2] or 0)
     names = _constant(nodes, reader.input[1])
