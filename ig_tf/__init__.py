@@ -1,7 +1,8 @@
 """ig_tf: Integrated Gradients as a signature of the TensorFlow model that you already have.
 
-The verbs: load, locate, instrument, save, attribute, check, render. Each is imported when it is
-first used, so `import ig_tf` is fast and needs nothing.
+The verbs: load, locate, instrument, save, attribute, check, render; and, for the process that
+builds a model, record_feature_columns, enable_ and disable_feature_column_recording. Each is
+imported when it is first used, so `import ig_tf` is fast and needs nothing.
 """
 
 __version__ = "0.1.0"
@@ -15,6 +16,14 @@ _VERBS = {
     "attribute": "ig_tf.run.attribute",
     "check": "ig_tf.checking",
     "render": "ig_tf.rendering.report",
+    "record_feature_columns": "ig_tf.points.feature_columns",
+    "enable_feature_column_recording": "ig_tf.points.feature_columns",
+    "disable_feature_column_recording": "ig_tf.points.feature_columns",
+}
+# verb -> its name in that module, where it is another
+_NAMES = {
+    "enable_feature_column_recording": "enable",
+    "disable_feature_column_recording": "disable",
 }
 __all__ = [*_VERBS, "errors"]
 
@@ -25,7 +34,7 @@ def __getattr__(name):
         return importlib.import_module("ig_tf.errors")
     if name not in _VERBS:
         raise AttributeError(f"module 'ig_tf' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_VERBS[name]), name)
+    value = getattr(importlib.import_module(_VERBS[name]), _NAMES.get(name, name))
     globals()[name] = value
     return value
 

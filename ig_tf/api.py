@@ -63,8 +63,7 @@ class Plan:
                                                   if recipe.target.chosen else []),
             "target": {"output": recipe.target.output, "index": _index(recipe.target),
                        "tensor": recipe.target.source, "text": recipe.target.text()},
-            "points": [{**point.described(), "feature": attach.feature_name(point)}
-                       for point in recipe.points],
+            "points": [point.described() for point in recipe.points],
             "held_constant": list(self.cut.held_constant),
             "misses": list(self.cut.misses),
             "changed_in_the_copy": _changed(recipe),

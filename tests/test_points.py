@@ -114,9 +114,10 @@ def test_strings_are_the_tokens_of_their_hashes():
     assert (point.name, point.kind, point.tokens) == ("words", "tokens", "words:0")
 
 
-def test_one_id_per_example_is_a_pooled_vector():
+def test_one_id_per_example():
     (point,) = cut(model(lambda ids: total(tf.gather(table(), ids)), ids=(tf.int64, [None]))).points
-    assert (point.kind, point.tokens, point.table) == ("pooled", None, "table")
+    assert (point.kind, point.tokens, point.table) == ("tokens", "ids:0", "table")
+    assert (point.vocabulary, point.dimension, point.ids) == (10, 3, "ids:0")
 
 
 def test_a_one_hot_of_a_category():
@@ -130,7 +131,7 @@ def test_a_number_that_is_used_both_as_it_is_and_bucketized():
         buckets = tf.raw_ops.Bucketize(input=x, boundaries=[-1.0, 0.0, 1.0])
         return tf.sin(x) + total(tf.one_hot(buckets, 4, name="hot") @ table(rows=4))
     found = cut(model(build, x=NUMBER))
-    assert summary(found) == {"x": ("dense", "x:0", ("x",)), "x_2": ("one_hot", "hot:0", ("x",))}
+    assert summary(found) == {"x": ("dense", "x:0", ("x",)), "x_bucketized": ("one_hot", "hot:0", ("x",))}
     assert not found.held_constant
 
 
@@ -242,7 +243,7 @@ def test_each_path_crosses_the_cut_once():
         ids = tf.cast(tf.abs(hidden) * 5, tf.int32)
         return total(hidden) + total(tf.gather(table(), ids, name="look"))
     found = cut(model(build, x=FLOAT))
-    assert summary(found) == {"x": ("dense", "x:0", ("x",)), "x_2": ("tokens", "look:0", ("x",))}
+    assert summary(found) == {"x": ("dense", "x:0", ("x",)), "x_embedding": ("tokens", "look:0", ("x",))}
 
 
 def test_no_place_of_attribution_at_all():

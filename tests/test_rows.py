@@ -805,8 +805,59 @@ def filled_by(pool):
     return build
 
 
+def per_value(pool):
+    def build(source, rows):
+        return pool(data=tf.gather(shared(6, 2), source.values), segment_ids=source.indices[:, 0],
+                    num_segments=rows)
+    return build
+
+
+def picked(pool):
+    def build(source, rows):
+        return pool(data=shared(6, 2), indices=source.values, segment_ids=source.indices[:, 0],
+                    num_segments=rows)
+    return build
+
+
+def numbered(build):
+    """Pooled into as many rows as there are examples."""
+    return lambda ids: build(sparse(ids), tf.cast(batch_of(ids), tf.int32))
+
+
+def times_table(ids):
+    """[batch, 6] with a one for each id, times a table."""
+    hot = tf.SparseTensor(tf.stack([ids.indices[:, 0], ids.values], 1),
+                          tf.ones_like(ids.values, tf.float32),
+                          tf.stack([ids.dense_shape[0], 6]))
+    return tf.sparse.sparse_dense_matmul(hot, shared(6, 2))
+
+
+def in_parts(strategy):
+    return lambda ids: tf1.nn.embedding_lookup([shared(3, 2), shared(3, 2, seed=2)], ids,
+                                               partition_strategy=strategy)
+
+
+def parts_of_bags(ids):
+    return tf1.nn.safe_embedding_lookup_sparse([shared(3, 2), shared(3, 2, seed=2)], sparse(ids), None,
+                                               combiner="sum")
+
+
+def clipped_bags(ids):
+    return tf1.nn.safe_embedding_lookup_sparse(variable(6, 2), sparse(ids), None, combiner="sum",
+                                               max_norm=0.5)
+
+
+def columns(ids):
+    source = sparse(ids)
+    examples = tf.unstack(source.indices, num=2, axis=1)[0]
+    also = tf.gather(source.indices, 0, axis=1)
+    rows = tf.cast(batch_of(ids), tf.int32)
+    vectors = tf.gather(shared(6, 2), source.values)
+    return (tf.math.unsorted_segment_sum(vectors, examples, rows)
+            + tf.math.unsorted_segment_sum(vectors, also, rows))
+
+
 maybe_ids = ints(4, low=-3, high=6, dtype="int64")
-some_empty = Spec("int64", (1,), lambda rng, size: np.array([[0], [1], [-1], [2], [3], [-1]]))
 lines_of_words = texts(words=("a b c", "d a b", "b c d", "c c a"))
 all_ids = ints(3, high=6, dtype="int64")
 SPARSE = [
@@ -814,6 +865,17 @@ SPARSE = [
       for name in ("sum", "mean", "sqrtn")),
     case("SegmentSum", filled_by(raw.SegmentSum), maybe_ids),
     case("SegmentMean", filled_by(raw.SegmentMean), maybe_ids),
+    *(case(name, numbered(pool), maybe_ids) for name, pool in (
+        ("UnsortedSegmentSum", per_value(raw.UnsortedSegmentSum)),
+        ("SparseSegmentSumWithNumSegments", picked(raw.SparseSegmentSumWithNumSegments)),
+        ("SparseSegmentMeanWithNumSegments", picked(raw.SparseSegmentMeanWithNumSegments)),
+        ("SparseSegmentSqrtNWithNumSegments", picked(raw.SparseSegmentSqrtNWithNumSegments)))),
+    case("SparseTensorDenseMatMul", lambda ids: times_table(sparse(ids)), maybe_ids),
+    case("SparseReorder", lambda ids: times_table(tf.sparse.reorder(sparse(ids))), maybe_ids),
+    *(case(f"DynamicStitch, {name}", in_parts(name), all_ids) for name in ("mod", "div")),
+    case("DynamicStitch of distinct ids", parts_of_bags, maybe_ids),
+    case("clipped norms of distinct ids", clipped_bags, maybe_ids),
+    case("columns by Unpack and Gather", columns, maybe_ids),
     case("SparseReshape and retain", reshaped, ints(2, 2, low=-3, high=6, dtype="int64")),
     case("SparseToDense", to_dense, maybe_ids),
     case("ParseExampleV2", parsed(tf.io.parse_example), examples(), longest=True),
@@ -828,12 +890,6 @@ SPARSE = [
     case("SparseCross", crossed_v1, maybe_ids, longest=True),
     case("SparseCrossV2", crossed_v2, texts(2), longest=True),
 ]
-
-
-def unfilled(ids):
-    """Rows without ids at the end of the batch have no result: not one row per example."""
-    source = sparse(ids)
-    return tf.math.segment_sum(tf.gather(shared(6, 2), source.values), source.indices[:, 0])
 
 
 def by_position(ids):
@@ -851,9 +907,6 @@ def refolded(ids):
 
 
 SPARSE_TWINS = [
-    twin("embedding_lookup_sparse with empty rows", lambda ids: tf.nn.embedding_lookup_sparse(
-        variable(6, 2), sparse(ids), None, combiner="sum"), some_empty),
-    twin("SegmentSum with empty rows", unfilled, some_empty),
     twin("SegmentSum by position", by_position, maybe_ids),
     twin("SparseReshape of rows", refolded, ints(3, low=-3, high=6, dtype="int64")),
     twin("RaggedTensorToTensor of other rows", lambda ids: raw.RaggedTensorToTensor(
@@ -1032,7 +1085,8 @@ def refuses_other_kinds(built, op, index):
     states = [built.states.get(tensor.name) for tensor in op.inputs]
     static = tf.get_static_value(op.inputs[index]) is not None  # read from the graph, not run
     apart = op.type in ("IdentityN", "While", "StatelessWhile", "TensorArrayGatherV3")
-    if None in states or static or apart:
+    picked_from = op.type.startswith("SparseSegment") and index == 0  # rows chosen by another input
+    if None in states or static or apart or picked_from:
         return True
     for kind in OTHER_KINDS:
         changed = {tensor.name: state for tensor, state in zip(op.inputs, states)}

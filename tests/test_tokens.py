@@ -107,10 +107,20 @@ def test_company_in_the_batch_changes_nothing(tmp_path):
         np.testing.assert_allclose(alone, together[row, :len(alone)], atol=1e-6 * largest)
 
 
+def test_weighted_ids_get_their_share(tmp_path):
+    """A weight of 2 for every word doubles the pooled vector of a sum."""
+    ig_tf.save(ig_tf.instrument(ig_tf.load(saved(tmp_path / "w", "sum", weights=True))),
+               tmp_path / "out")
+    found = answers(tmp_path / "out")
+    for row, text in enumerate(TEXTS):
+        np.testing.assert_allclose(
+            found["attributions/words"][row, :len(text)], 4 * expected(text, "sum"),
+            atol=1e-5 * 4 * max(1, np.abs(expected(text, "sum")).max(initial=0)))
+        assert found["length/words"][row] == len(text)
+
+
 def test_what_cannot_be_given_back_stays_pooled(tmp_path):
-    """Weighted ids and baselines that are not zero: one attribution per element of the vector."""
-    weighted = ig_tf.instrument(ig_tf.load(saved(tmp_path / "w", "sum", weights=True)))
-    assert [point.kind for point in weighted.recipe.points] == ["pooled"]
+    """Baselines that are not zero: one attribution per element of the vector."""
     model = ig_tf.load(saved(tmp_path / "m", "sum"))
     plan = ig_tf.instrument(model, baseline=0.5)
     assert [point.kind for point in plan.recipe.points] == ["pooled"]
@@ -119,3 +129,29 @@ def test_what_cannot_be_given_back_stays_pooled(tmp_path):
     assert found["attributions/words"].shape == (1, 3)
     np.testing.assert_allclose(found["completeness_error"], 0,
                                atol=1e-5 * np.abs(found["attributions/words"]).max())
+
+
+def test_empty_examples_at_the_end_that_have_no_row(tmp_path):
+    """embedding_lookup_sparse without filling gives them no vector: an error, not a shift."""
+    model = saved_unfilled(tmp_path / "m")
+    ig_tf.save(ig_tf.instrument(ig_tf.load(model)), tmp_path / "out")
+    found = answers(tmp_path / "out", [["a"], [], ["b", "c"]])
+    for row, text in enumerate([["a"], [], ["b", "c"]]):
+        np.testing.assert_allclose(found["attributions/words"][row, :len(text)],
+                                   expected(text, "sum"), rtol=1e-5, atol=1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="no row of their own"):
+        answers(tmp_path / "out", [["a"], []])
+
+
+def saved_unfilled(folder):
+    with tf.Graph().as_default(), v1.Session() as session:
+        words = v1.placeholder(tf.string, [None, 4], name="words")
+        bias = tf.zeros([tf.shape(words)[0], 3])
+        table = v1.get_variable("table", initializer=tf.constant(TABLE, tf.float32))
+        sparse = tf.sparse.from_dense(words)
+        ids = sparse.with_values(tf.argmax(tf.equal(sparse.values[:, None], WORDS), 1))
+        pooled = v1.nn.embedding_lookup_sparse(table, ids, None, combiner="sum")
+        score = tf.linalg.matvec(pooled + bias, tf.constant(DIRECTION, tf.float32)) ** 2
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(folder), {"words": words}, {"score": score})
+    return folder

@@ -65,8 +65,7 @@ def trace(recipe, build=attach.outputs):
 
     graph = tf.Graph()
     with graph.as_default():
-        values = [tf.compat.v1.placeholder(_plain(work.tensor(name)).dtype,
-                                           work.tensor(name).shape) for name in arguments]
+        values = [_argument(work.tensor(name)) for name in arguments]
         try:
             results = tf.function(attributions, autograph=False)(*values)
         except (ValueError, TypeError, LookupError, NotImplementedError) as error:
@@ -81,9 +80,13 @@ def trace(recipe, build=attach.outputs):
                   call.type == "StatefulPartitionedCall")
 
 
-def _plain(tensor):
-    """Ref tensors are passed by value."""
-    return tf.TensorSpec(tensor.shape, tensor.dtype.base_dtype)
+def _argument(tensor):
+    """What stands for a tensor of the model outside; a variable's handle knows its shape."""
+    if tensor.op.type == "VarHandleOp":
+        return tf.raw_ops.VarHandleOp(dtype=tensor.op.get_attr("dtype"),
+                                      shape=tf.TensorShape(tensor.op.get_attr("shape")),
+                                      shared_name=tensor.op.name)
+    return tf.compat.v1.placeholder(tensor.dtype.base_dtype, tensor.shape)  # refs go by value
 
 
 def _collected(graph_def, main):

@@ -3,16 +3,18 @@
 import numpy as np
 
 from ig_tf.graph.shape_values import broadcasts_over, entries_of, static
-from ig_tf.graph.states import (BATCH, FOLDED, CountOfValues, Index, IndexPair, Rows,
+from ig_tf.graph.states import (BATCH, FOLDED, CountOf, Distinct, Index, IndexPair, Rows, Segments,
                                 SparseIndices, Values, is_shared)
 
 
 def reshape(op, inputs):
     """Row-major order is kept, so examples stay blocks; axis 0 must stay a whole number of them."""
     state, target = inputs[0], op.inputs[1]
-    if isinstance(state, Values) and isinstance(inputs[1], CountOfValues):
-        return state  # other axes of one value each
+    if isinstance(inputs[1], CountOf):
+        return state if state == inputs[1].rows else None  # other axes of one value each
     entries = entries_of(target, inputs[1])
+    if isinstance(state, Distinct):
+        return state if entries == (-1,) and op.inputs[0].shape.rank == 1 else None
     if not isinstance(state, Rows) or not entries:
         return None
     if state.unit and op.inputs[0].shape.rank == 1 and entries in ((1, BATCH), (-1, BATCH)):
@@ -93,6 +95,8 @@ def concat(axis_at):
 
 def pack(op, inputs):
     axis, rank = op.get_attr("axis"), op.outputs[0].shape.rank
+    if len(inputs) == 2 and isinstance(inputs[0], Segments) and isinstance(inputs[1], Values):
+        return SparseIndices(inputs[0].filled) if axis in (1, -1) else None
     if isinstance(inputs[0], Index) and len(inputs) == 2:
         other = isinstance(inputs[1], Rows) and inputs[1].axis == 0
         if other and rank == 2:
@@ -188,8 +192,8 @@ def tile(op, inputs):
 
 def fill(op, inputs):
     """A tensor of one value whose extent along some axis is the batch."""
-    if isinstance(inputs[0], CountOfValues):
-        return Values() if is_shared(inputs[1]) else None
+    if isinstance(inputs[0], CountOf):
+        return inputs[0].rows if is_shared(inputs[1]) else None
     entries = entries_of(op.inputs[0], inputs[0])
     if entries is None or not is_shared(inputs[1]):
         return None

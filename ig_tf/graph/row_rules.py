@@ -10,13 +10,15 @@ import numpy as np
 
 from ig_tf.graph import axis_rules, list_rules
 from ig_tf.graph.shape_values import broadcasts_over, entries_of, static
-from ig_tf.graph.states import BATCH, SHARED, Rows, SpaceBlocks, Values, is_shared, join
+from ig_tf.graph.states import (BATCH, SHARED, Distinct, Rows, SpaceBlocks, Values, is_shared,
+                                join)
 
 
 def elementwise(op, inputs):
     """Broadcasting ops: every example axis must lie at the same place from the right."""
-    if any(isinstance(state, Values) for state in inputs):
-        return _elementwise_values(op, inputs)
+    for kind in (Values, Distinct):
+        if any(isinstance(state, kind) for state in inputs):
+            return _elementwise_rows(op, inputs, kind)
     plain = [state for tensor, state in zip(op.inputs, inputs)
              if not is_shared(state) or tensor.shape.rank != 0]
     if len(plain) == 1 and isinstance(plain[0], Rows):
@@ -40,13 +42,23 @@ def elementwise(op, inputs):
     return None if rank is None else Rows(rank - place, unit)
 
 
-def _elementwise_values(op, inputs):
+def _elementwise_rows(op, inputs, kind):
+    """One row per value (or per distinct id): the other operands have the same rows, or none."""
+    rank = op.outputs[0].shape.rank
     for tensor, state in zip(op.inputs, inputs):
-        if is_shared(state) and tensor.shape.rank == 0:
-            continue
-        if not isinstance(state, Values):
+        if isinstance(state, kind):
+            if tensor.shape.rank != rank:
+                return None
+        elif not is_shared(state) or not (tensor.shape.rank == 0 or _along_rows(tensor, rank)):
             return None
-    return Values()
+    return kind()
+
+
+def _along_rows(tensor, rank):
+    """Whether a shared operand has one row for all, so that it broadcasts over axis 0."""
+    if tensor.shape.rank is None or rank is None:
+        return False
+    return tensor.shape.rank < rank or tensor.shape.rank == rank and tensor.shape[0] == 1
 
 
 def select(op, inputs):
@@ -61,9 +73,8 @@ def select(op, inputs):
 
 def first_input(op, inputs):
     """Along other axes, or per element: what holds of the data holds of the result."""
-    if isinstance(inputs[0], (Rows, Values, SpaceBlocks)) and all(is_shared(s) for s in inputs[1:]):
-        return inputs[0]
-    return None
+    rows = (Rows, Values, Distinct, SpaceBlocks)
+    return inputs[0] if isinstance(inputs[0], rows) and all(map(is_shared, inputs[1:])) else None
 
 
 def batch_first(op, inputs):
@@ -160,9 +171,11 @@ def reduce(op, inputs):
     """Sum, Mean and the like over axes that do not hold the examples."""
     state, rank = inputs[0], op.inputs[0].shape.rank
     axes = static(op.inputs[1])
-    if not isinstance(state, Rows) or rank is None or axes is None:
+    if not isinstance(state, (Rows, Values, Distinct)) or rank is None or axes is None:
         return None
     axes = {int(axis) % rank for axis in np.ravel(axes)}
+    if isinstance(state, (Values, Distinct)):
+        return None if 0 in axes else state
     if state.axis in axes:
         return None
     if op.get_attr("keep_dims"):

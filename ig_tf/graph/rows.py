@@ -7,8 +7,9 @@ The rules are the tables in row_rules.py, size_rules.py and sparse_rules.py.
 
 from ig_tf.graph import list_rules, row_rules, size_rules, sparse_rules
 from ig_tf.graph.loops import map_loop_body
-from ig_tf.graph.states import (BATCH, SHARED, Mixed, Rows, Size, SparseIndices, SparseShape,
-                                Values, is_shared, join)
+from ig_tf.graph.partitions import STITCHES, parted_lookup
+from ig_tf.graph.states import (BATCH, SHARED, Distinct, Mixed, Rows, Size, SparseIndices,
+                                SparseShape, Values, is_shared, join)
 from ig_tf.graph.walk import ancestors_in_order
 
 MAX_TURNS = 8  # of the fixed point over a loop body; states only ever get less precise
@@ -60,8 +61,12 @@ def _states_of(op, states, body_of):
     inputs = [states.get(t.name, Mixed("a loop of TensorFlow 1")) for t in op.inputs]
     if op.type in WHILE:
         return _while(op, inputs, body_of)
+    if op.type in BRANCHES:
+        return _branches(op, inputs, body_of)
     if op.type == "TensorArrayGatherV3":
         return [_map_loop(op, states, body_of)]
+    if op.type in STITCHES:
+        return [_parted_lookup(op, states, body_of)]
     if op.type in size_rules.RULES:
         state = size_rules.RULES[op.type](op, inputs)
         if state is not None:
@@ -78,10 +83,47 @@ def _states_of(op, states, body_of):
             result = table[op.type](op, inputs)
             if result is not None:
                 return result if isinstance(result, list) else [result] * len(op.outputs)
-    return [Mixed(f"{op.type} {op.name}")] * len(op.outputs)
+    by_value = _by_value(op, inputs)
+    return by_value or [Mixed(f"{op.type} {op.name}")] * len(op.outputs)
+
+
+def _by_value(op, inputs):
+    """What a row rule says where rows are values, or distinct ids, and all else is shared."""
+    kinds = {state for state in inputs if isinstance(state, (Values, Distinct))}
+    if len(kinds) != 1 or op.type not in row_rules.RULES or not all(
+            is_shared(state) for state in inputs if state not in kinds):
+        return None
+    kind = kinds.pop()
+    as_rows = [Rows(0) if state == kind else state for state in inputs]
+    result = row_rules.RULES[op.type](op, as_rows)
+    result = result if isinstance(result, list) else [result] * len(op.outputs)
+    if all(state == Rows(0) or state is not None and is_shared(state) for state in result):
+        return [kind if state == Rows(0) else state for state in result]
+    return None
 
 
 WHILE = ("While", "StatelessWhile")
+
+
+BRANCHES = {"If": ("then_branch", "else_branch"), "StatelessIf": ("then_branch", "else_branch"),
+            "Case": ("branches",), "StatelessCase": ("branches",)}
+
+
+def _branches(op, inputs, body_of):
+    """If and Case by something shared: one of the branches runs for all examples."""
+    if not is_shared(inputs[0]):
+        reason = (inputs[0].reason if isinstance(inputs[0], Mixed)
+                  else f"{op.type} {op.name}, whose branch depends on the examples")
+        return [Mixed(reason)] * len(op.outputs)
+    joined = [None] * len(op.outputs)
+    for name in BRANCHES[op.type]:
+        functions = op.get_attr(name)
+        for function in functions if isinstance(functions, (list, tuple)) else [functions]:
+            body = body_of(function.name, op.inputs[1:])
+            known = {t.name: s for t, s in zip(body.arguments, inputs[1:])}
+            states = analyse(body.graph, known, body.results, body_of)
+            joined = [join(first, states[t.name]) for first, t in zip(joined, body.results)]
+    return joined
 
 
 def _while(op, inputs, body_of):
@@ -107,6 +149,21 @@ def _if_shared_turns(op, current, body_of):
         return current
     return [Mixed(f"{op.type} {op.name}, whose number of turns depends on the examples")] * len(
         op.outputs)
+
+
+def _parted_lookup(op, states, body_of):
+    """Each stitched row comes from its own id, hence from the example of that id."""
+    parted = parted_lookup(op)
+    unproved = Mixed(f"{op.type} {op.name}")
+    if parted is None:
+        return unproved
+    ids, *others = [parted.ids, parted.within, parted.assignment, *parted.parts]
+    known = analyse(op.graph, states, [ids, *others], body_of)
+    state = known[ids.name]
+    if not isinstance(state, (Rows, Values, Distinct)) or not all(
+            known[tensor.name] == state for tensor in others[:2]):
+        return unproved
+    return state if all(is_shared(known[tensor.name]) for tensor in parted.parts) else unproved
 
 
 def _map_loop(op, states, body_of):

@@ -7,8 +7,8 @@ row rules should answer.
 import numpy as np
 
 from ig_tf.graph.shape_values import entries_of, static
-from ig_tf.graph.states import (BATCH, FOLDED, SHARED, CountOfValues, Index, ListOf, Mixed, Rows,
-                                Shared, Size, SparseShape, Values, is_shared)
+from ig_tf.graph.states import (BATCH, FOLDED, SHARED, CountOf, Distinct, Index, ListOf, Mixed,
+                                Rows, Shared, Size, SparseShape, Values, is_shared)
 
 
 def shape(op, inputs):
@@ -17,8 +17,8 @@ def shape(op, inputs):
         return state
     if is_shared(state):
         return SHARED
-    if isinstance(state, Values):
-        return CountOfValues() if tensor.shape.rank == 1 else None
+    if isinstance(state, (Values, Distinct)):
+        return CountOf(state) if tensor.shape.rank else None
     if not isinstance(state, Rows) or tensor.shape.rank is None:
         return None
     entries = tensor.shape.as_list()
@@ -102,7 +102,7 @@ def joined(scalars):
             tensors, states = tensors[:-1], states[:-1]
         elif any(tensor.shape.rank != 0 for tensor in tensors):
             return None  # vectors on top of each other are no vector
-        if isinstance(states[0], CountOfValues) and all(map(is_shared, states[1:])):
+        if isinstance(states[0], CountOf) and all(map(is_shared, states[1:])):
             return states[0]
         if not any(isinstance(s, (Size, SparseShape)) for s in states):
             return None

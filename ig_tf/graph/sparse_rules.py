@@ -1,10 +1,14 @@
 """Rules for sparse tensors whose first axis is the batch, and for what is pooled from them."""
 
+import dataclasses
+
+import numpy as np
+
 from ig_tf.graph import row_rules
 from ig_tf.graph.shape_values import entries_of, static
-from ig_tf.graph.states import (BATCH, CountOfValues, Distinct, Index, IndexPair, ListOf, Positions,
-                                Rows, Segments, Shared, Size, SparseIndices, SparseShape, Values,
-                                is_shared)
+from ig_tf.graph.states import (BATCH, FOLDED, CountOf, Distinct, Index, IndexPair, ListOf,
+                                Positions, Rows, Segments, Shared, Size, SparseIndices, SparseShape,
+                                Values, is_shared)
 
 
 def parse_example(op, inputs):
@@ -44,7 +48,7 @@ def ragged_to_tensor(op, inputs):
     shape, values, default, examples, rows = inputs
     entries = entries_of(op.inputs[0], shape) or (None,)
     fits = (is_shared(shape) and entries[0] == -1 and is_shared(default) and _per_value(values)
-            and examples == Size((BATCH,)) and isinstance(rows, Segments))
+            and examples == Size((BATCH,)) and isinstance(rows, Segments) and rows.unit)
     return Rows(0) if fits else None
 
 
@@ -61,7 +65,7 @@ def retain(op, inputs):
     if axis != 0 or not isinstance(inputs[1], Positions):
         return None
     if isinstance(inputs[0], SparseIndices):
-        return SparseIndices()
+        return SparseIndices(unit=inputs[0].unit)
     return Values() if _per_value(inputs[0]) else None
 
 
@@ -73,26 +77,32 @@ def flattened(op, inputs):
 
 
 def gather_nd(op, inputs):
-    if not isinstance(inputs[0], Rows) or not isinstance(inputs[1], SparseIndices):
+    if is_shared(inputs[0]) and isinstance(inputs[1], Rows):  # ids are vectors along the last axis
+        rank = op.inputs[1].shape.rank
+        return inputs[1] if rank is not None and inputs[1].axis < rank - 1 else None
+    if not isinstance(inputs[0], Rows) or not isinstance(inputs[1], SparseIndices) or (
+            inputs[0].unit != inputs[1].unit):
         return None
     return Rows(0) if inputs[1].one_each and inputs[0] == Rows(0) else Values()
 
 
 def sparse_reshape(op, inputs):
-    """To [batch, everything else] and back: the example stays column 0."""
+    """To [batch, everything else] and back, or to [batch * k, last]: examples stay in order."""
     if not isinstance(inputs[0], SparseIndices) or not isinstance(inputs[1], (SparseShape, Size)):
         return None
     entries = entries_of(op.inputs[2], inputs[2])
-    if not entries or entries[0] != BATCH:
-        return None
-    return [inputs[0], SparseShape(len(entries))]
+    if entries and entries[0] == BATCH:
+        return [dataclasses.replace(inputs[0], unit=True), SparseShape(len(entries))]
+    if entries and entries[0] == FOLDED and inputs[0].unit:
+        return [SparseIndices(unit=False), Size(entries)]
+    return None
 
 
 def fill_empty_rows(op, inputs):
     indices, values, shape = inputs[:3]
     if (isinstance(indices, SparseIndices) and _per_value(values)
             and isinstance(shape, (SparseShape, Size))):
-        return [SparseIndices(True), Values(), Rows(0), Values()]
+        return [SparseIndices(True, unit=indices.unit), Values(), Rows(0, indices.unit), Values()]
     return None
 
 
@@ -102,15 +112,34 @@ def slice_of_indices(op, inputs):
         return None
     begin = static(op.inputs[1])
     column_only = op.get_attr("shrink_axis_mask") == 2 and begin is not None and len(begin) == 2
-    if column_only and begin[1] == 0:
-        return Segments(inputs[0].filled)
-    return Values() if column_only else None
+    return _column(inputs[0], begin[1]) if column_only else None
+
+
+def gathered_column(op, inputs):
+    """The same by tf.gather(indices, 0, axis=1)."""
+    if not isinstance(inputs[0], SparseIndices) or len(op.inputs) < 3:
+        return None
+    column = static(op.inputs[1])
+    if static(op.inputs[2]) not in (1, -1) or column is None or np.ndim(column):
+        return None
+    return _column(inputs[0], column)
+
+
+def columns(op, inputs):
+    """The same by tf.unstack(indices, axis=1)."""
+    if not isinstance(inputs[0], SparseIndices) or op.get_attr("axis") not in (1, -1):
+        return None
+    return [_column(inputs[0], place) for place in range(len(op.outputs))]
+
+
+def _column(indices, place):
+    return Segments(indices.filled, indices.unit) if place == 0 else Values()
 
 
 def unchanged(op, inputs):
     """Identity and Cast of any part of a sparse tensor."""
     parts = (Segments, Distinct, SparseIndices, SparseShape, Positions, Index, IndexPair,
-             CountOfValues, ListOf)
+             CountOf, ListOf)
     return inputs[0] if isinstance(inputs[0], parts) else None
 
 
@@ -137,15 +166,36 @@ def gather_distinct(op, inputs):
 
 def sparse_segment(op, inputs):
     """Pooling: data rows are gathered by index, summed by example. Empty examples at the end of
-    the batch have no row unless every example was filled."""
+    the batch have no row unless every example was filled: the model gives no answer for these."""
     data, indices, segments = inputs[:3]
     known = isinstance(data, (Distinct, Shared)) and isinstance(indices, Values)
-    return Rows(0) if known and isinstance(segments, Segments) and segments.filled else None
+    return Rows(0, segments.unit) if known and isinstance(segments, Segments) else None
 
 
 def segment(op, inputs):
-    filled = isinstance(inputs[1], Segments) and inputs[1].filled
-    return Rows(0) if filled and isinstance(inputs[0], Values) else None
+    known = isinstance(inputs[0], Values) and isinstance(inputs[1], Segments)
+    return Rows(0, inputs[1].unit) if known else None
+
+
+def numbered_segment(op, inputs):
+    """Pooling into as many rows as there are examples, empty ones included."""
+    numbers = entries_of(op.inputs[-1], inputs[-1])
+    if numbers != (BATCH,) or not isinstance(inputs[-2], Segments) or not inputs[-2].unit:
+        return None
+    if op.type.startswith("Unsorted"):
+        return Rows(0) if isinstance(inputs[0], Values) else None
+    known = isinstance(inputs[0], (Distinct, Shared)) and isinstance(inputs[1], Values)
+    return Rows(0) if known else None
+
+
+def sparse_matmul(op, inputs):
+    """[batch, vocabulary] times a matrix: one row per example."""
+    indices, values, shape, dense = inputs
+    entries = entries_of(op.inputs[2], shape)
+    examples = isinstance(shape, SparseShape) or bool(entries) and entries[0] == BATCH
+    fits = (isinstance(indices, SparseIndices) and indices.unit and (_per_value(values) or is_shared(values))
+            and examples and is_shared(dense) and not op.get_attr("adjoint_a"))
+    return Rows(0) if fits else None
 
 
 def sparse_to_dense(op, inputs):
@@ -153,24 +203,21 @@ def sparse_to_dense(op, inputs):
         isinstance(inputs[1], Size) and inputs[1].entries[0] == BATCH)
     if isinstance(inputs[0], SparseIndices) and shape_known and isinstance(
             inputs[2], (Values, Shared)):
-        return Rows(0)
+        return Rows(0) if inputs[0].unit else None
     return None
 
 
-def sparse_times_dense(op, inputs):
-    """[batch, n] times a matrix: row i is made of the values of example i."""
-    indices, values, shape, matrix = inputs
-    shape_known = isinstance(shape, SparseShape) or (
-        isinstance(shape, Size) and shape.entries[0] == BATCH)
-    fits = (shape_known and isinstance(indices, SparseIndices) and is_shared(matrix)
-            and isinstance(values, (Values, Shared)) and not op.get_attr("adjoint_a"))
-    return Rows(0) if fits else None
+def reorder(op, inputs):
+    """The same values, in the order of their examples."""
+    fits = isinstance(inputs[0], SparseIndices) and _per_value(inputs[1])
+    kept = fits and dataclasses.replace(inputs[0], one_each=False)
+    return [kept, Values()] if fits else None
 
 
 def sparse_cross(op, inputs):
     """Crossed features: sparse in, sparse out; dense parts are per example."""
     parts = (SparseIndices, Values, SparseShape, Size, Rows, Shared)
-    fits = all(isinstance(state, parts) for state in inputs)
+    fits = all(isinstance(state, parts) and getattr(state, "unit", True) for state in inputs)
     return [SparseIndices(), Values(), SparseShape(2)] if fits else None
 
 
@@ -194,6 +241,7 @@ RULES = {
     "RaggedTensorToTensor": ragged_to_tensor,
     "Where": where,
     "GatherNd": gather_nd,
+    "ResourceGatherNd": gather_nd,
     "SparseReshape": sparse_reshape,
     "SparseFillEmptyRows": fill_empty_rows,
     "StridedSlice": _with_row_rule(slice_of_indices, "StridedSlice"),
@@ -201,12 +249,17 @@ RULES = {
     "Cast": _with_row_rule(unchanged, "Cast"),
     "Identity": _with_row_rule(unchanged, "Identity"),
     "Unique": unique,
-    **{name: _either(retain, _with_row_rule(gather_distinct, name))
+    **{name: _either(gathered_column, _either(retain, _with_row_rule(gather_distinct, name)))
        for name in ("Gather", "GatherV2", "ResourceGather")},
+    "Unpack": _with_row_rule(columns, "Unpack"),
     **dict.fromkeys(("SparseSegmentSum", "SparseSegmentMean", "SparseSegmentSqrtN"),
                     sparse_segment),
     **dict.fromkeys(("SegmentSum", "SegmentMean"), segment),
+    **dict.fromkeys(("UnsortedSegmentSum", "SparseSegmentSumWithNumSegments",
+                     "SparseSegmentMeanWithNumSegments", "SparseSegmentSqrtNWithNumSegments"),
+                    numbered_segment),
+    "SparseTensorDenseMatMul": sparse_matmul,
     "SparseToDense": sparse_to_dense,
-    "SparseTensorDenseMatMul": sparse_times_dense,
+    "SparseReorder": reorder,
     **dict.fromkeys(("SparseCross", "SparseCrossV2", "SparseCrossHashed"), sparse_cross),
 }

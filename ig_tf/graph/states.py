@@ -65,8 +65,10 @@ class IndexPair:
 
 
 @dataclasses.dataclass(frozen=True)
-class CountOfValues:
-    """The shape of something with one row per value."""
+class CountOf:
+    """The shape of something with one row per value, or per distinct id (`rows`)."""
+
+    rows: object
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,10 +77,12 @@ class SparseIndices:
 
     `filled`: each example has at least one value (after SparseFillEmptyRows).
     `one_each`: each example has exactly one, in order.
+    `unit`: column 0 is the example; otherwise k consecutive numbers stand for one example.
     """
 
     filled: bool = False
     one_each: bool = False
+    unit: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,9 +104,10 @@ class Positions:
 
 @dataclasses.dataclass(frozen=True)
 class Segments:
-    """For each value of a sparse tensor, the number of its example."""
+    """For each value of a sparse tensor, the number of its example (`unit`, as SparseIndices)."""
 
     filled: bool = False
+    unit: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,8 @@ import tensorflow as tf
 from ig_tf.graph import surgery
 from ig_tf.ig import integrate
 from ig_tf.ig.targets import TOP
-from ig_tf.ig.tokens import per_id
+from ig_tf.ig.tokens import longest, padding, per_id, sent
+from ig_tf.points.sent import CROSSES
 
 # |F(x) - F(x')| below this share of the larger of both counts as this share: f(x) = f(x') is
 # common, and float32 leaves about a hundredth of it as rounding.
@@ -28,9 +29,10 @@ def profile(alphas):
         values = surgery.realise(recipe.work, recipe.needed(), given)
         goal = recipe.work.tensor(recipe.target.tensor)
         measure = _Measure(
-            lambda path: [integrate.along(path, alphas), path.scores(path.baselines, path.fixed)],
-            [tf.TensorSpec([len(alphas)], goal.dtype), tf.TensorSpec(goal.shape[1:], goal.dtype)],
-            (None, None))
+            lambda path, _: [integrate.along(path, alphas),
+                             path.scores(path.baselines, path.fixed)],
+            [_Row(tf.TensorSpec([len(alphas)], goal.dtype)),
+             _Row(tf.TensorSpec(goal.shape[1:], goal.dtype))])
         return dict(zip(("path", "baseline_scores"), _measured(recipe, values, measure)))
     return build
 
@@ -47,18 +49,25 @@ def outputs(recipe, given):
     """
     values = surgery.realise(recipe.work, recipe.needed(), given)
     goal = recipe.work.tensor(recipe.target.tensor)
-    wide = [tf.TensorSpec(values[point.tensor].shape[1:],
-                          integrate.accumulator(values[point.tensor].dtype))
-            for point in recipe.points]
-    number = tf.TensorSpec([], goal.dtype)
-    names = tuple(point.tensor for point in recipe.points)
-    measure = _Measure(lambda path: _integrated(recipe, path), wide + wide + [number],
-                       names + names + (None,))
-    *found, start, prediction, index = _measured(recipe, values, measure)
-    attributions, integrals = found[:len(recipe.points)], found[len(recipe.points):]
+    shown = {}
+    for point in recipe.points:
+        shown.update(_rows_of(point, recipe, values))
+    names = [*shown, *(("total", point.name) for point in recipe.points), "start"]
+    rows = [*shown.values(), *(_Row(tf.TensorSpec([], tf.float64)) for _ in recipe.points),
+            _Row(tf.TensorSpec([], goal.dtype))]
+    measure = _Measure(lambda path, mine: _integrated(recipe, path, mine), rows)
+    *found, prediction, index = _measured(recipe, values, measure)
     with tf.control_dependencies([values[recipe.target.tensor]]):  # what the model does besides
         prediction = tf.identity(prediction)
-    return _keys(recipe, values, attributions, integrals, prediction, start, index)
+    return _keys(recipe, values, dict(zip(names, found)), prediction, index)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    """One row of what is measured: its spec, and how wide it is in this batch (None: as it is)."""
+
+    spec: object
+    width: object = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,28 +75,49 @@ class _Measure:
     """What is computed of a path.
 
     Attributes:
-      function: callable(path) -> tensors [batch, ...].
-      specs: one row of each.
-      like: for each, the name of the point whose shape it has, or None.
+      function: callable(path, values of the examples) -> tensors [batch, ...].
+      rows: a `_Row` for each.
     """
 
     function: object
-    specs: list
-    like: tuple
+    rows: list
 
 
-def _integrated(recipe, path):
-    """Attributions of all points, their integrals, and F at the baseline."""
+def _rows_of(point, recipe, values):
+    """{key: _Row} of what a point shows; alone, an example may be narrower than in its batch."""
+    batch = tf.shape(values[recipe.target.tensor])[0]
+    tensor = _unfolded(point, values[point.tensor], batch)
+    wide = integrate.accumulator(tensor.dtype)
+    if not point.bag:
+        return {f"attributions/{point.name}":
+                _Row(tf.TensorSpec(tensor.shape[1:], wide), tf.shape(tensor)[1:])}
+    width = longest(point.bag, values, batch)[None]
+    tokens = tf.string if _of_strings(recipe.work, point.bag.sent) else tf.int64
+    return {f"attributions/{point.name}": _Row(tf.TensorSpec([None], wide), width),
+            f"tokens/{point.name}": _Row(tf.TensorSpec([None], tokens), width),
+            f"length/{point.name}": _Row(tf.TensorSpec([], tf.int64))}
+
+
+def _integrated(recipe, path, values):
+    """What each point shows, each point's total, and F at the baseline."""
     start = path.function(path.baselines, path.fixed)
     if recipe.prefix is not None:
         integrals = integrate.integrals_stepwise(path, recipe.rule)
-        return integrate.attributions(path, integrals) + integrals + [start]
-    rows = recipe.rows_per_chunk
-    if rows is None:
-        rows = integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
-                                         [point.shape for point in recipe.points])
-    integrals = integrate.integrals(path, recipe.rule, rows)
-    return integrate.attributions(path, integrals) + integrals + [start]
+    else:
+        rows = recipe.rows_per_chunk
+        if rows is None:
+            rows = integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
+                                             [point.shape for point in recipe.points])
+        integrals = integrate.integrals(path, recipe.rule, rows)
+    attributions = integrate.attributions(path, integrals)
+    shown = []
+    for point, attribution, integral in zip(recipe.points, attributions, integrals):
+        batch = tf.shape(attribution)[0]
+        shown += (per_id(point.bag, recipe.work, values, integral, batch) if point.bag
+                  else [attribution])
+    totals = [tf.reduce_sum(tf.cast(attribution, tf.float64), tf.range(1, tf.rank(attribution)))
+              for attribution in attributions]  # parts may cancel
+    return [*shown, *totals, start]
 
 
 def _measured(recipe, values, measure):
@@ -108,7 +138,8 @@ def _path(recipe, xs, extras, index, shared, sizes=None):
         for name, value in (sizes or {}).items():
             given[name] = surgery.resized(value, recipe.copy.sizes[name], examples,
                                           tf.shape(rows[0])[0])
-        given.update({point.tensor: row for point, row in zip(recipe.points, rows)})
+        given.update({point.tensor: _folded(point, row)
+                      for point, row in zip(recipe.points, rows)})
         given.pop(TOP, None)
         return surgery.copy(recipe.work, recipe.copy, given)[recipe.target.tensor]
 
@@ -118,15 +149,45 @@ def _path(recipe, xs, extras, index, shared, sizes=None):
     return integrate.Path(function, scores, xs, baselines, extras)
 
 
+def _unfolded(point, tensor, batch):
+    """[batch, k, ...] of a folded point's [batch * k, ...]; others as they are."""
+    if not point.folded:
+        return tensor
+    each = tf.shape(tensor)[0] // tf.maximum(batch, 1)
+    shape = tf.concat([[batch, each], tf.shape(tensor)[1:]], 0)
+    return tf.ensure_shape(tf.reshape(tensor, shape), [None, None, *tensor.shape[1:]])
+
+
+def _folded(point, rows):
+    """The rows of the graph's own tensor again."""
+    if not point.folded:
+        return rows
+    shape = tf.shape(rows)
+    merged = tf.reshape(rows, tf.concat([[shape[0] * shape[1]], shape[2:]], 0))
+    return tf.ensure_shape(merged, [None, *rows.shape[2:]])
+
+
 def _by_rows(recipe, values, measure):
     shared = {name: values[name] for name in recipe.copy.shared}
     sizes = {name: values[name] for name in recipe.copy.sizes}
     extras = {name: (values[name], axis) for name, axis in recipe.copy.per_example.items()}
-    xs = [values[point.tensor] for point in recipe.points]
     scores = values[recipe.target.tensor]
+    xs = [_one_each(point, values[point.tensor], scores) for point in recipe.points]
+    xs = [_unfolded(point, x, tf.shape(scores)[0]) for point, x in zip(recipe.points, xs)]
     index = _pinned(recipe.target, scores)
-    found = measure.function(_path(recipe, xs, extras, index, shared, sizes))
+    found = measure.function(_path(recipe, xs, extras, index, shared, sizes), values)
     return [*found, _selected(recipe.target, scores, index), index]
+
+
+def _one_each(point, x, scores):
+    """Pooling without filling leaves out empty examples at the end of a batch: never in silence."""
+    if not point.bag or point.folded or point.bag.filled is not None:
+        return x
+    fits = tf.debugging.assert_equal(tf.shape(x)[0], tf.shape(scores)[0], message=(
+        f"point {point.name}: the model pools ids without filling empty examples, and the last "
+        "examples of the batch have none: they have no row of their own. Put them first."))
+    with tf.control_dependencies([fits] if fits is not None else []):
+        return tf.identity(x)
 
 
 def _alone_each(recipe, values, measure):
@@ -137,30 +198,28 @@ def _alone_each(recipe, values, measure):
     shared = {name: values[name] for name in (*recipe.copy.shared, *recipe.prefix.shared)}
     inputs = {name: values[name] for name in recipe.prefix.replaced}
     examples = _examples(recipe.work, inputs)
-    # Alone, an example may be narrower than in its batch (fewer words): it is padded again.
-    widths = {point.tensor: tf.shape(values[point.tensor])[1:] for point in recipe.points}
 
     def explain(example):
         sliced = _one_example(recipe.work, inputs, example)
         mine = surgery.copy(recipe.work, recipe.prefix, {**shared, **sliced})
         mine.update(sliced)
         # One example must give one row; anything else is no value per example.
-        rows = [tf.ensure_shape(mine[point.tensor], [1, *point.shape[1:]])
+        rows = [tf.ensure_shape(_unfolded(point, mine[point.tensor], 1), [1, *point.shape[1:]])
                 for point in recipe.points]
         extras = {name: (mine[name], 0) for name in recipe.copy.per_example}
         scores = mine[recipe.target.tensor]
         index = _pinned(recipe.target, scores)
-        found = measure.function(_path(recipe, rows, extras, index, shared))
-        found = [_padded(tensor[0], widths.get(name)) for tensor, name in zip(found, measure.like)]
+        found = measure.function(_path(recipe, rows, extras, index, shared), mine)
+        found = [_padded(tensor[0], row.width) for tensor, row in zip(found, measure.rows)]
         return [*found, _selected(recipe.target, scores, index)[0], index[0]]
 
     goal = recipe.work.tensor(recipe.target.tensor)
-    specs = [*measure.specs, tf.TensorSpec([], goal.dtype), tf.TensorSpec([], tf.int64)]
+    specs = [*(row.spec for row in measure.rows), tf.TensorSpec([], goal.dtype), tf.TensorSpec([], tf.int64)]
     return tf.cond(
         examples > 0,
         lambda: tf.map_fn(explain, tf.range(examples), parallel_iterations=1,
                           fn_output_signature=specs),
-        lambda: _nothing(measure, specs, widths))
+        lambda: _nothing(measure, specs))
 
 
 def _sparse(work, inputs):
@@ -195,20 +254,22 @@ def _one_example(work, inputs, example):
 
 
 def _padded(row, width):
-    """Zeros behind a row, up to the shape that it has in the batch."""
+    """Zeros, or padding tokens, behind a row, up to the shape that it has in the batch."""
     if width is None or row.shape.is_fully_defined():
         return row
     missing = tf.maximum(width - tf.shape(row), 0)
-    return tf.pad(row, tf.stack([tf.zeros_like(missing), missing], 1))
+    filling = tf.zeros([], row.dtype) if row.dtype.is_floating else padding(row.dtype)
+    return tf.pad(row, tf.stack([tf.zeros_like(missing), missing], 1), constant_values=filling)
 
 
-def _nothing(measure, specs, widths):
+def _nothing(measure, specs):
     """Results for no examples; stacking cannot make them where a dimension is unknown."""
     shapes = [[0, *(dim or 0 for dim in spec.shape)] for spec in specs]
-    for place, name in enumerate(measure.like):
-        if name is not None:
-            shapes[place] = tf.concat([[0], widths[name]], 0)
-    return [tf.zeros(shape, spec.dtype) for shape, spec in zip(shapes, specs)]
+    for place, row in enumerate(measure.rows):
+        if row.width is not None:
+            shapes[place] = tf.concat([[0], row.width], 0)
+    return [tf.zeros(shape, spec.dtype) if spec.dtype != tf.string else tf.fill(shape, "")
+            for shape, spec in zip(shapes, specs)]
 
 
 def _pinned(target, scores):
@@ -233,20 +294,19 @@ def _selected(target, scores, index):
     return scores[(slice(None), *target.index)]
 
 
-def _keys(recipe, values, attributions, integrals, prediction, start, index):
+def _keys(recipe, values, found, prediction, index):
     """The outputs under the names of D10."""
     result, totals = {}, {}
-    for point, attribution, integral in zip(recipe.points, attributions, integrals):
-        result.update(_point_keys(point, values, attribution, integral))
-        axes = tf.range(1, tf.rank(attribution))
-        total = tf.reduce_sum(tf.cast(attribution, tf.float64), axes)  # parts may cancel
-        parts, wide = totals.get(feature_name(point), (0, tf.float32))
-        totals[feature_name(point)] = (parts + total,
-                                       tf.float64 if attribution.dtype == tf.float64 else wide)
+    for point in recipe.points:
+        result.update(_point_keys(point, recipe.work, values, found))
+        parts, wide = totals.get(point.feature, (0, tf.float32))
+        double = integrate.accumulator(values[point.tensor].dtype) == tf.float64
+        totals[point.feature] = (parts + found["total", point.name],
+                                 tf.float64 if double else wide)
     for name, (total, wide) in totals.items():
         result[f"features/{name}"] = tf.cast(total, wide)
     wide = integrate.accumulator(prediction.dtype)
-    end, begin = tf.cast(prediction, wide), tf.cast(start, wide)
+    end, begin = tf.cast(prediction, wide), tf.cast(found["start"], wide)
     total = tf.add_n([part for part, _ in totals.values()])
     difference = tf.cast(end, tf.float64) - tf.cast(begin, tf.float64)
     error = tf.abs(total - difference)
@@ -258,22 +318,31 @@ def _keys(recipe, values, attributions, integrals, prediction, start, index):
     return result
 
 
-def _point_keys(point, values, attribution, integral):
-    if point.kind != "tokens":
-        return {f"attributions/{point.name}": attribution}
+def _point_keys(point, work, values, found):
+    keys = [f"{word}/{point.name}" for word in ("attributions", "tokens", "length")]
+    attribution = found[keys[0]]
     if point.bag:
-        attribution, tokens, length = per_id(point.bag, values, integral)
+        return {key: found[key] for key in keys}
+    if not point.per_id:
+        return {keys[0]: attribution}
+    batch = tf.shape(attribution)[0]
+    tokens = sent(point.sent, work, values)
+    count = tf.size(tokens) // tf.maximum(batch, 1)
+    shape = [batch, count, tf.reduce_prod(tf.shape(attribution)[1:]) // tf.maximum(count, 1)]
+    if tokens.shape.rank != 2:
+        tokens = tf.reshape(tokens, shape[:2])
+    if point.kind == "one_hot":  # what only fills a row up is hot nowhere
+        hot = tf.reduce_any(tf.not_equal(tf.reshape(values[point.tensor], shape), 0), -1)
+        sent_one = tf.not_equal(tokens, padding(tokens.dtype))
+        there = tf.cast(tf.logical_or(hot, sent_one), tf.int64)
+        places = tf.range(1, tf.cast(count, tf.int64) + 1)
+        length = tf.reduce_max(tf.pad(there * places, [[0, 0], [1, 0]]), 1)
     else:
-        attribution, tokens = tf.reduce_sum(attribution, -1), values[point.tokens]
-        tokens = tokens if tokens.dtype == tf.string else tf.cast(tokens, tf.int64)
-        shape = tf.shape(tokens, out_type=tf.int64)
-        length = tf.fill(shape[:1], shape[1])
-    return {f"attributions/{point.name}": attribution, f"tokens/{point.name}": tokens,
-            f"length/{point.name}": length}
+        length = tf.fill([batch], tf.cast(count, tf.int64))
+    return dict(zip(keys, (tf.reduce_sum(tf.reshape(attribution, shape), -1), tokens, length)))
 
 
-def feature_name(point):
-    """The raw feature that a point's total belongs to; a cross is a feature of its own."""
-    if not point.features or len(point.features) > 3:
-        return point.name
-    return "_X_".join(point.features).replace("/", "_")
+def _of_strings(work, what):
+    source = work.tensor(what.source)
+    return (source.dtype == tf.string or source.dtype.is_floating
+            or source.op.type in CROSSES)

@@ -65,7 +65,7 @@ def integrals(path, rule, rows_per_chunk):
         examples = tf.range(first, tf.minimum(first + examples_at_once, batch))
         step = index % step_chunks * steps_at_once
         gradients = _chunk(path, rule, examples, step, tf.minimum(step + steps_at_once, steps))
-        return (index + 1, *(tf.tensor_scatter_nd_add(total, examples[:, None], gradient)
+        return (index + 1, *(_added(total, examples, gradient)
                              for total, gradient in zip(sums, gradients)))
 
     shapes = [tf.TensorShape([])] + [x.shape for x in path.inputs]
@@ -86,6 +86,15 @@ def attributions(path, integrals):
         product = tf.math.multiply_no_nan(total, change)
         found.append(tf.where(tf.equal(total, 0), tf.zeros_like(total), product))
     return found
+
+
+def _added(total, examples, gradient):
+    """Rows added at the examples' places; a point may be empty for all (no words in the batch)."""
+    def add():
+        return tf.tensor_scatter_nd_add(total, examples[:, None], gradient)
+    if None not in total.shape.as_list()[1:]:
+        return add()
+    return tf.cond(tf.size(total) > 0, add, lambda: total)
 
 
 def integrals_stepwise(path, rule):

@@ -39,9 +39,8 @@ class Recipe:
 
     def needed(self):
         """Tensors of the working graph that the function takes from the model, run once."""
-        names = [self.target.tensor, *(p.tensor for p in self.points),
-                 *(p.tokens for p in self.points if p.tokens)]
-        names += [name for p in self.points if p.bag for name in p.bag.tensors()]
+        names = [self.target.tensor, *(p.tensor for p in self.points)]
+        names += [name for p in self.points for name in p.token_tensors()]
         if self.prefix is None:
             names += [*self.copy.shared, *self.copy.per_example, *self.copy.sizes]
         else:
@@ -54,7 +53,9 @@ def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None):
     tensors = [work.tensor(point.tensor) for point in points]
     goal = work.tensor(target.tensor)
     _refuse_values(states, tensors)
-    reason = _not_by_rows(states, tensors, goal)
+    if any(np.any(baseline.values[point.name]) for point in points if point.bag):
+        points = [point.without_bag() for point in points]  # an id's share needs a zero baseline
+    reason = _not_by_rows(states, points, tensors, goal)
     prefix = None
     if reason is None:
         copy = surgery.plan_copy(work, tensors, [goal], states)
@@ -64,12 +65,11 @@ def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None):
         alone = _alone(work, inputs)
         copy = surgery.plan_copy(work, tensors, [goal], alone)
         outside = [work.tensor(name) for name in copy.per_example]
+        outside += [work.tensor(name) for point in points if point.bag
+                    for name in point.token_tensors()]
         prefix = surgery.plan_copy(
             work, inputs, list({t.name: t for t in [*tensors, *outside, goal]}.values()),
             {name: state for name, state in alone.items() if state == SHARED})
-    if reason is not None or any(np.any(baseline.values[point.name]) for point in points
-                                 if point.bag):  # giving back to each id needs a zero baseline
-        points = [point.without_bag() for point in points]
     return Recipe(work, target, tuple(points), baseline, rule, copy, prefix, reason,
                   rows_per_chunk, _bytes_per_row(work, copy))
 
@@ -83,11 +83,12 @@ def _refuse_values(states, tensors):
                 "ids that examples share, not examples. Choose a point behind the pooling.")
 
 
-def _not_by_rows(states, tensors, goal):
+def _not_by_rows(states, points, tensors, goal):
     """Why rows may not be repeated and regrouped, or None where they may."""
-    for tensor in [*tensors, goal]:
+    folded = [point.folded for point in points]
+    for tensor, several in zip([*tensors, goal], [*folded, False]):
         state = states.get(tensor.name)
-        if state != Rows(0):
+        if state != Rows(0, not several):
             detail = f": {state.reason} is not known to keep examples apart" if isinstance(
                 state, Mixed) else " does not have one row per example"
             return f"{tensor.name}{detail}"

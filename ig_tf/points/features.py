@@ -15,10 +15,11 @@ class Features:
     Attributes:
       names: names, in order: signature inputs; a serialized example is replaced by its keys.
       roots: {tensor name: feature name} of the tensors where they enter.
+      body_of: the bodies of functions, as `Work.body_of` gives them.
     """
 
     def __init__(self, work, targets):
-        self.roots = {}
+        self.roots, self.body_of = {}, work.body_of
         names = work.input_names()
         for tensor in work.inputs.values():
             parsed = _parsed_features(tensor)
@@ -57,52 +58,14 @@ class Features:
         """Whether the tensor's values depend on any input (its shape alone does not count)."""
         return self._masks.get(tensor.name, 0) != 0
 
+    def beyond(self, tensor):
+        """Nothing lies beyond the top level; see `BodyFeatures`."""
+        return None
+
     def of(self, tensor):
         """Names of the features that the tensor's values depend on."""
         mask = self._masks.get(tensor.name, 0)
         return tuple(name for index, name in enumerate(self.names) if mask >> index & 1)
-
-
-# Element by element from what was sent to an id: hashes, vocabularies, out-of-vocabulary buckets.
-_TO_IDS = frozenset({
-    "Identity", "Cast", "EnsureShape", "LookupTableFind", "LookupTableFindV2", "StringLower",
-    "StringToHashBucket", "StringToHashBucketFast", "StringToHashBucketStrong", "StringStrip",
-    "AsString", "Select", "SelectV2", "Add", "AddV2", "Sub", "Maximum", "Minimum", "FloorMod",
-    "Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "LogicalAnd",
-    "LogicalOr", "LogicalNot"})
-
-
-def what_was_sent(ids, features):
-    """Strings or integers that ids were made of, one by one, as far back as there is one source.
-
-    Args:
-      ids: integer tensor.
-      features: `Features` of its graph.
-
-    Returns:
-      A tensor of the same shape, string or integer; `ids` itself where nothing better is known.
-    """
-    leaves, queue, seen = {}, [ids], set()
-    while queue:
-        tensor = queue.pop()
-        if tensor.name in seen:
-            continue
-        seen.add(tensor.name)
-        if tensor.op.type in _TO_IDS and tensor.name not in features.roots:
-            queue.extend(operand for operand in tensor.op.inputs if features.depends(operand))
-        else:
-            leaves[tensor.name] = tensor
-    source = next(iter(leaves.values())) if len(leaves) == 1 else ids
-    readable = source.dtype == "string" or source.dtype.is_integer
-    same = source.shape.rank == ids.shape.rank
-    return source if readable and same else _integers(ids)
-
-
-def _integers(ids):
-    """Ids that came as floats, where they became integers."""
-    while ids.op.type == "Cast" and ids.op.inputs[0].dtype.is_integer:
-        ids = ids.op.inputs[0]
-    return ids
 
 
 def _parsed_features(serialized):

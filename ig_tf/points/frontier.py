@@ -12,12 +12,15 @@ from ig_tf.graph import registry
 from ig_tf.graph.loops import SCATTERS, frame_of
 from ig_tf.graph.states import Distinct, Rows, Values
 from ig_tf.graph.walk import SHAPE_OPS
+from ig_tf.graph.partitions import STITCHES
 from ig_tf.graph.work import is_shaped
+from ig_tf.points.bags import QUOTIENTS
+from ig_tf.points.bodies import FUNCTIONS, inner_lookups, lookup_of_branches
+from ig_tf.points.lookups import LOOKUPS, lookup_at, lookup_behind, of_distinct_ids
 
 # Their gradient exists and is zero almost everywhere: nothing behind them gets attribution.
 ZERO_GRADIENT = frozenset({"Round", "Rint", "Floor", "Ceil", "Sign", "FloorDiv", "FloorMod",
                            "TruncateDiv", "Mod"})
-LOOKUPS = frozenset({"Gather", "GatherV2", "ResourceGather", "GatherNd", "ResourceGatherNd"})
 # Their rows are bags of values; which rows of the data belong to an example, only the ids know.
 POOLING = ("SparseSegment", "Segment", "UnsortedSegment")
 SPARSE_PRODUCTS = ("SparseTensorDenseMatMul", "SparseMatMul", "SparseMatrixMatMul")
@@ -76,6 +79,8 @@ def continued(tensor, features, states):
     if op.type == "TensorArrayGatherV3":
         return _through_loop(op, features)
     operands = [t for t in op.inputs if carries_gradient(t) and features.depends(t)]
+    if op.type in FUNCTIONS and inner_lookups(op, features):
+        return None  # what is looked up inside would be lost behind it
     if not operands or not registry.has_gradient(op):
         return None
     if _rows_end(op, operands, features, states):
@@ -114,19 +119,8 @@ def _regathered(tensor):
     return of_distinct_ids(source)
 
 
-def of_distinct_ids(tensor):
-    """Whether these are the vectors of `Unique` ids, which all examples share."""
-    if tensor.op.type not in LOOKUPS:
-        return False
-    ids = tensor.op.inputs[1]
-    while ids.op.type in ("Identity", "Cast"):
-        ids = ids.op.inputs[0]
-    return ids.op.type in ("Unique", "UniqueV2")
-
-
 _TOWARDS_A_QUOTIENT = ("Identity", "Sqrt", "Reshape", "Maximum", "Cast", "ExpandDims", "Pow",
                        "AddV2", "Add", "Squeeze", "BroadcastTo", "Tile", "Select", "SelectV2")
-_QUOTIENTS = ("RealDiv", "Div", "DivNoNan", "Xdivy")
 
 
 def _is_denominator(tensor):
@@ -135,7 +129,7 @@ def _is_denominator(tensor):
     while queue:
         current = queue.pop()
         for op in current.consumers():
-            if op.type in _QUOTIENTS and op.inputs[1] is current:
+            if op.type in QUOTIENTS and op.inputs[1] is current:
                 found = True
             elif op.type in _TOWARDS_A_QUOTIENT and op.name not in seen:
                 seen.add(op.name)
@@ -149,23 +143,14 @@ def _pools_a_lookup(op, features):
     """Whether the pooled rows were looked up (and perhaps weighted) one per id."""
     if op.type.startswith("SparseSegment") and not features.depends(op.inputs[0]):
         return True  # the table itself: newer TensorFlow looks up and pools in one op
-    queue, seen = [op.inputs[0]], 0
-    while queue and seen < 20:
-        source, seen = queue.pop().op, seen + 1
-        if source.type in LOOKUPS and not features.depends(source.inputs[0]):
-            return True
-        if source.type in LOOKUPS:  # distinct rows, repeated for each value
-            queue.append(source.inputs[0])
-        elif source.type in ("Identity", "Cast", "Mul", "Reshape", "EnsureShape", "RealDiv"):
-            queue.extend(t for t in source.inputs if t.dtype.is_floating)
-    return False
+    return lookup_behind(op.inputs[0], features) is not None
 
 
 def _stitched(tensor):
     """Whether these are rows looked up in the parts of a partitioned table."""
     while tensor.op.type == "Identity":
         tensor = tensor.op.inputs[0]
-    return tensor.op.type in ("DynamicStitch", "ParallelDynamicStitch")
+    return tensor.op.type in STITCHES
 
 
 def carries_gradient(tensor):
@@ -206,10 +191,17 @@ def classify(tensor, features, inputs):
         return Stop(tensor, "dense", f"{tensor.dtype.name}, which has no derivative")
     if tensor.name in inputs or tensor.name in features.roots:
         return Stop(tensor, _numbers(tensor))
-    if op.type in LOOKUPS and not features.depends(op.inputs[0]):
-        return Stop(tensor, "tokens" if op.inputs[1].shape.rank == 2 else "pooled")
+    lookup = lookup_at(op, features)
+    if lookup and _is_position(lookup.ids, features):
+        return Stop(tensor, "tokens", f"looked up in {lookup.table.name} by positions that are "
+                                      "counted from a mask, not by what was sent")
+    if lookup or _is_reshaped_lookup(op, features):
+        return Stop(tensor, "tokens")
+    if lookup_of_branches(tensor, features):
+        return Stop(tensor, "tokens")
     if op.type == "OneHot":
-        return Stop(tensor, "one_hot")
+        return Stop(tensor, "one_hot", "a one-hot that only picks among numbers"
+                    if _only_picks(tensor, features) else None)
     if op.type.startswith(POOLING):
         only_divides = not _pools_a_lookup(op, features) and (
             _is_denominator(tensor) or not features.depends(op.inputs[0]))
@@ -221,6 +213,38 @@ def classify(tensor, features, inputs):
     if op.type in ZERO_GRADIENT | {"Cast"} and not all(map(_is_value, sources)):
         return Stop(tensor, "dense", "a mask, length or count")
     return Stop(tensor, _numbers(tensor))
+
+
+def _only_picks(one_hot, features):
+    """Whether every use of a one-hot is a product, element by element, with what is computed."""
+    users = [op for op in one_hot.consumers() if op.type not in SHAPE_OPS]
+    return bool(users) and all(
+        op.type in ("Mul", "MulNoNan") and all(
+            features.depends(operand) for operand in op.inputs) for op in users)
+
+
+_COUNTING = frozenset({"Mul", "Add", "AddV2", "Sub", "Maximum", "Minimum"})
+
+
+def _is_position(ids, features):
+    """Whether ids are a running count of a mask: positions of the tokens that are there."""
+    counted, queue, seen = False, [ids], set()
+    while queue:
+        tensor = queue.pop()
+        if tensor.name in seen or tensor.dtype == "bool":
+            continue
+        seen.add(tensor.name)
+        counted = counted or tensor.op.type == "Cumsum"
+        if tensor.op.type != "Cumsum" and tensor.op.type not in MOVES | _COUNTING:
+            return False
+        queue.extend(t for t in tensor.op.inputs if features.depends(t))
+    return counted
+
+
+def _is_reshaped_lookup(op, features):
+    """Whether rows that were looked up one by one are put back in the shape of the ids."""
+    return op.type == "Reshape" and (_stitched(op.inputs[0]) or _regathered(op.inputs[0])) and (
+        lookup_behind(op.inputs[0], features) is not None)
 
 
 def _numbers(tensor):

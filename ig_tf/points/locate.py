@@ -5,15 +5,18 @@ import dataclasses
 from ig_tf.errors import PointError
 from ig_tf.graph import registry
 from ig_tf.graph.walk import SHAPE_OPS, ancestors_in_order, path_between
-from ig_tf.graph.work import is_shaped, source_name
-from ig_tf.points.bags import read_bag
-from ig_tf.points.features import Features, what_was_sent
-from ig_tf.points.frontier import (POOLING, ZERO_GRADIENT, Stop, carries_gradient, classify,
-                                   continued, frontier, of_distinct_ids)
-from ig_tf.points.point import KINDS, Cut, Point, unique_names
+from ig_tf.graph.work import source_name
+from ig_tf.points.bodies import FUNCTIONS, inner_lookups, lookup_of_branches
+from ig_tf.points.features import Features
+from ig_tf.points.frontier import (ZERO_GRADIENT, Stop, carries_gradient, classify, continued,
+                                   frontier)
+from ig_tf.points.lookups import LOOKUPS, lookup_at
+from ig_tf.points.make import make_point, make_points
+from ig_tf.points.point import Cut, unique_names
+from ig_tf.points.recorded import recorded_names
+from ig_tf.points.tables import table_of
 
 AUTO = "auto"
-_TABLES = ("VarHandleOp", "VariableV2", "Variable", "Const")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Located:
     features: Features
 
 
-def locate(work, target, states, points=AUTO):
+def locate(work, target, states, points=AUTO, records=()):
     """The points of a target.
 
     Args:
@@ -32,6 +35,7 @@ def locate(work, target, states, points=AUTO):
       target: the tensor that is explained.
       states: row states by tensor name.
       points: "auto", or an iterable of names of points, signature inputs or tensors.
+      records: what was recorded of the model's feature columns.
 
     Returns:
       A `Located`.
@@ -43,7 +47,9 @@ def locate(work, target, states, points=AUTO):
     features = Features(work, [target])
     stops = frontier(work, target, features, states)
     found = [stop for stop in stops if not stop.structure]
-    auto, refused = _points(found, features)
+    recorded = recorded_names(records, found, work,
+                              lambda tensor: continued(tensor, features, states))
+    auto, refused = make_points(found, features, work, states, recorded)
     structure = [f"{stop.tensor.name}: {stop.structure}" for stop in stops if stop.structure]
     if points == AUTO:
         if refused:
@@ -58,84 +64,13 @@ def locate(work, target, states, points=AUTO):
                 "there is nothing to attribute to behind it. Choose another target.")
         chosen = auto
     else:
-        chosen = _named(work, target, features, auto, list(points))
+        chosen = _named(work, target, features, states, auto, list(points))
     held = _uncovered(work, features, found, chosen)
     misses = refused + _misses(work, features, target)
     return Located(Cut(tuple(chosen), tuple(structure + held), tuple(misses)), features)
 
 
-def _points(stops, features):
-    """Points of stops, named by feature, else by table, else by tensor.
-
-    Returns:
-      (points, sentences that say why a stop can be none).
-    """
-    described, points, refused = [], [], []
-    order = list(KINDS)
-    for stop in sorted(stops, key=lambda stop: order.index(stop.kind)):
-        names = features.of(stop.tensor)
-        table = _table(stop.tensor)
-        wanted = "_X_".join(names) if names and len(names) <= 3 else table or _tensor_word(stop)
-        described.append((wanted, stop, names, table))
-    unique = unique_names([wanted for wanted, *_ in described])
-    for name, (_, stop, names, table) in zip(unique, described):
-        try:
-            points.append(_point(name, stop, features, names, table))
-        except PointError as error:  # a cut that is named by hand may not need it
-            refused.append(str(error))
-    return points, refused
-
-
-def _point(name, stop, features, names, table):
-    tensor = stop.tensor
-    shape = tuple(tensor.shape.as_list()) if tensor.shape.rank is not None else None
-    if shape is None:
-        raise PointError(f"the rank of {tensor.name!r} ({tensor.op.type}) is not known; a point "
-                         "needs [batch, ...]. Name another point with --points.")
-    if of_distinct_ids(tensor):
-        raise PointError(
-            f"{tensor.name!r} has one row for each of the distinct ids of a batch: examples share "
-            "them. Choose a point behind the place where each example's rows are put together.")
-    bag = read_bag(tensor, features) if stop.kind == "pooled" else None
-    if bag:
-        kind, tokens = "tokens", bag.tokens
-    else:
-        kind = stop.kind
-        tokens = None
-        if kind == "tokens":
-            tokens = what_was_sent(tensor.op.inputs[1], features).name
-    return Point(name, kind, tensor.name, source_name(tensor.name), shape, tensor.dtype.name,
-                 names, table, tokens, bag)
-
-
-def _tensor_word(stop):
-    return stop.tensor.op.name.rpartition("/")[2]
-
-
-def _table(tensor):
-    """The variable that a lookup (or the lookup behind a pooling) reads, if any."""
-    queue, seen = [tensor], set()
-    while queue and len(seen) < 20:
-        op = queue.pop(0).op
-        if op.name in seen:
-            continue
-        seen.add(op.name)
-        if is_shaped(op):
-            queue.append(op.inputs[0])
-        elif op.type in ("Gather", "GatherV2", "ResourceGather"):
-            source = op.inputs[0]
-            while source.op.type in ("Identity", "ReadVariableOp") and source.op.inputs:
-                source = source.op.inputs[0]
-            if source.op.type in _TABLES:
-                return source.op.name
-        elif op.type in ("DynamicStitch", "ParallelDynamicStitch"):
-            queue.append(op.inputs[-1])
-        elif op.type.startswith(POOLING) or op.type in ("Identity", "Mul", "Reshape"):
-            queue.append(op.inputs[0])
-    return None
-
-
-def _named(work, target, features, auto, names):
+def _named(work, target, features, states, auto, names):
     """Points by name: of the automatic cut, of a signature input, or of a tensor."""
     by_name = {**{point.source: point for point in auto}, **{point.name: point for point in auto}}
     by_tensor = {point.tensor: point for point in auto}
@@ -152,8 +87,7 @@ def _named(work, target, features, auto, names):
         stop = classify(tensor, features, {t.name for t in work.inputs.values()})
         kind = stop.kind if not stop.structure else "dense"
         word = name if name in work.inputs else tensor.op.name.rpartition("/")[2]
-        chosen.append(_point(unique_names([word])[0], Stop(tensor, kind), features,
-                             features.of(tensor), _table(tensor)))
+        chosen.append(make_point(word, Stop(tensor, kind), features, work, states))
     if not chosen:
         raise PointError("no point was named; --points=auto finds them.")
     chosen = list({point.tensor: point for point in chosen[::-1]}.values())[::-1]
@@ -234,7 +168,8 @@ def _uncovered(work, features, stops, chosen):
     hidden = _behind(work, chosen, features)
     held = [f"{stop.tensor.name}: not among the chosen points" for stop in stops
             if stop.tensor.name not in tensors | hidden]
-    covered = {feature for point in chosen for feature in point.features}
+    covered = {feature for point in chosen
+               for feature in features.of(work.tensor(point.tensor))}
     return held + [f"input {name}: no chosen point depends on it"
                    for name in features.names if name not in covered]
 
@@ -250,11 +185,56 @@ def _behind(work, chosen, features):
 
 
 def _misses(work, features, target):
-    """Lookups on the way that are no places of attribution, with the reason."""
+    """What looks like a lookup on the way and is no place of attribution, with the reason."""
     misses = []
     for op in ancestors_in_order(work.graph, [target]):
-        if op.type in ("Gather", "GatherV2", "ResourceGather") and op.outputs[0].dtype.is_floating:
-            if not features.depends(op.inputs[1]) and not features.depends(op.inputs[0]):
-                misses.append(f"{op.name}: a lookup that does not depend on the input's content "
-                              "(a position or a constant)")
+        if op.type in FUNCTIONS:
+            inside = {lookup.table.name for lookup in inner_lookups(op, features)}
+            if inside and not any(lookup_of_branches(tensor, features) for tensor in op.outputs):
+                misses.append(f"{source_name(op.name)}: a lookup in {', '.join(sorted(inside))} "
+                              f"stands inside this {op.type}; it is attributed at its result")
+        elif op.outputs and op.outputs[0].dtype.is_floating:
+            reason = _no_lookup(op, features)
+            if reason:
+                misses.append(f"{source_name(op.name)}: {reason}")
     return misses
+
+
+def _no_lookup(op, features):
+    """Why an op that looks like a lookup is none, or None where it does not look like one."""
+    if op.type in ("Slice", "StridedSlice"):
+        return _slice_of_table(op, features)
+    if op.type not in LOOKUPS:
+        return None
+    params, ids = op.inputs[:2]
+    if not features.depends(ids):
+        if features.depends(params):
+            return None  # a slice, written as a gather
+        table = table_of([params], features)
+        size = f" in {table.name}" if table else ""
+        return (f"a lookup{size} that does not depend on the input's content (a position or a "
+                "constant)")
+    if features.depends(params) and (params.shape.rank or 0) > 1 and not lookup_at(op, features):
+        return "picks from values that are computed from the input: they are no table"
+    return None
+
+
+def _slice_of_table(op, features):
+    """The first rows of a table, added to what comes from the input: positions."""
+    if features.depends(op.inputs[0]) or op.outputs[0].shape.rank not in (2, 3):
+        return None
+    table = table_of(op.inputs[:1], features)
+    added = any(user.type in ("Add", "AddV2") and any(map(features.depends, user.inputs))
+                for user in _users(op.outputs[0]))
+    if table is None or not added:
+        return None
+    return (f"the first rows of {table.name}, which do not depend on the input's content "
+            "(positions)")
+
+
+def _users(tensor):
+    """What reads a tensor, also through a new axis."""
+    for op in tensor.consumers():
+        if op.type in ("ExpandDims", "Identity", "Reshape", "Cast"):
+            yield from op.outputs[0].consumers()
+        yield op

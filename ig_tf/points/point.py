@@ -23,11 +23,18 @@ class Point:
       tensor: name in the working graph.
       source: the same as the model's owner knows it: a node, or a path of calls and a node.
       shape: static shape as a tuple, None where unknown; axis 0 is the example.
+      folded: whether an example has several rows of the tensor, one after another; they are axis
+        1 of the shape then.
       dtype: name of its type.
-      features: raw inputs (signature inputs, or keys of a parsed example) that it comes from.
-      table: variable that was looked up in, or None.
-      tokens: for kind `tokens`, the tensor of what the user sent ([batch, longest], or all values
-        of a bag), else None.
+      features: raw inputs (signature inputs, or keys of a parsed example) that it comes from;
+        of a lookup, those of its ids.
+      feature: the raw feature that its total belongs to; a feature cross is one of its own.
+      named_by: what the name was taken from: recorded, name scope, structure, feature, table,
+        tensor or you.
+      table: name of the variable (or frozen constant) that was looked up in, or None.
+      vocabulary, dimension: rows of that table and the length of one, where known.
+      ids: the tensor of ids, as the owner knows it, or None.
+      sent: what the user sent for each id (`Sent`), or None.
       bag: for ids that are pooled, the `Bag`; `tensor` is the pooled vector then.
     """
 
@@ -38,20 +45,45 @@ class Point:
     shape: tuple
     dtype: str
     features: tuple
+    feature: str
+    named_by: str
     table: object = None
-    tokens: object = None
+    vocabulary: object = None
+    dimension: object = None
+    ids: object = None
+    sent: object = None
     bag: object = None
+    folded: bool = False
+
+    @property
+    def tokens(self):
+        """Name of the tensor of what the user sent, or None."""
+        sent = self.bag.sent if self.bag else self.sent
+        return sent.source if sent else None
+
+    @property
+    def per_id(self):
+        """Whether attributions are given per id: [batch, longest]."""
+        return self.bag is not None or self.sent is not None
+
+    def token_tensors(self):
+        """Names of the tensors that attributions per id need besides the point's own."""
+        if self.bag:
+            return self.bag.tensors()
+        return self.sent.inputs if self.sent else ()
 
     def described(self):
         """As in the plan and the metadata (JSON)."""
         return {"name": self.name, "kind": self.kind, "tensor": self.source, "rows": "EXAMPLE",
                 "shape": list(self.shape), "dtype": self.dtype, "features": list(self.features),
-                "table": self.table, "tokens": self.tokens,
+                "feature": self.feature, "named_by": self.named_by,
+                "table": self.table, "vocabulary": self.vocabulary, "dimension": self.dimension,
+                "ids": self.ids, "tokens": self.tokens,
                 "combiner": self.bag.combiner if self.bag else None}
 
     def without_bag(self):
-        """The same point, attributed as the pooled vector that it is."""
-        return dataclasses.replace(self, kind="pooled", tokens=None, bag=None) if self.bag else self
+        """The same place, attributed as the pooled vector that it is."""
+        return dataclasses.replace(self, kind="pooled", bag=None) if self.bag else self
 
 
 @dataclasses.dataclass(frozen=True)

@@ -143,12 +143,13 @@ def _target(target, index, labels):
 
 
 def _point(point, answer, row, vocabulary):
-    scores, tokens = answer[f"attributions/{point['name']}"][row], None
-    if point["kind"] == "tokens":
+    scores, tokens, kind = answer[f"attributions/{point['name']}"][row], None, point["kind"]
+    if f"tokens/{point['name']}" in answer:
+        kind = "tokens"
         length = int(answer[f"length/{point['name']}"][row])
         scores, tokens = scores[:length], answer[f"tokens/{point['name']}"][row][:length]
         tokens = tuple(_token(token, vocabulary) for token in tokens.tolist())
-    return results.PointScores(point["name"], point["kind"], scores, tokens,
+    return results.PointScores(point["name"], kind, scores, tokens,
                                tuple(point["features"]))
 
 
