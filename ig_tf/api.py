@@ -14,6 +14,7 @@ from ig_tf.ig import recipe as recipes
 from ig_tf.model import artifact
 from ig_tf.model.asked import Asked
 from ig_tf.model.model import ATTRIBUTIONS, Model
+from ig_tf.points import feature_columns
 from ig_tf.points import locate as locating
 from ig_tf.points.point import Cut
 
@@ -126,7 +127,9 @@ def locate(model, target=None, points=locating.AUTO):
     chosen = targets.resolve(work, target)
     goal = work.tensor(chosen.tensor)
     states = rows.analyse(work.graph, rows.input_states(work), [goal], work.body_of)
-    found = locating.locate(work, goal, states, points)
+    recorded = model.meta_graph.collection_def[feature_columns.COLLECTION].bytes_list.value if (
+        feature_columns.COLLECTION in model.meta_graph.collection_def) else ()
+    found = locating.locate(work, goal, states, points, feature_columns.records(recorded))
     return Located(model, chosen, found.cut, work, states)
 
 

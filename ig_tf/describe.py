@@ -21,15 +21,30 @@ def plan_text(described):
 
 
 def points_text(points):
-    """Points as a table: one line each."""
-    rows = [("point", "kind", "shape", "features", "table", "tensor")]
-    for point in points:
-        shape = "[" + ", ".join("?" if dim is None else str(dim) for dim in point["shape"]) + "]"
-        rows.append((point["name"], point["kind"], shape, ", ".join(point["features"]) or "-",
-                     point["table"] or "-", point["tensor"]))
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    return ["", *("  ".join(cell.ljust(width) for cell, width in zip(row, widths)) + "  " + row[5]
-                  for row in rows)]
+    """Points as a table: one line each; then where they stand in the graph."""
+    lines = _table([("point", "kind", "from", "shape", "table", "rows x dim", "pooled by")] + [
+        (point["name"], point["kind"], ", ".join(point["features"]) or "-", _shape(point["shape"]),
+         point["table"] or "-", _size(point), point["combiner"] or "-") for point in points])
+    lines += ["", "where they stand:"]
+    return ["", *lines, *("  " + line for line in _table(
+        [(point["name"], point["tensor"]) for point in points]))]
+
+
+def _table(rows):
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+            for row in rows]
+
+
+def _shape(dims):
+    return "[" + ", ".join("?" if dim is None else str(dim) for dim in dims) + "]"
+
+
+def _size(point):
+    if point["table"] is None:
+        return "-"
+    return " x ".join("?" if number is None else str(number)
+                      for number in (point["vocabulary"], point["dimension"]))
 
 
 def signatures_text(model):

@@ -333,7 +333,7 @@ PATTERNS = [
              Expected(("words",), _LINEAR, ROWS, 1, "sum")), TEXTS, wide_and_deep, "counted_words",
             ("resource",), ("ref",),
             values=_values(**{DEEP: (ROWS, DIM), _LINEAR: (ROWS, 1)})),
-    Pattern("column_sequence", sequence, (Expected(("words",), SEQUENCE),), TEXTS,
+    Pattern("column_sequence", sequence, (Expected(("words",), SEQUENCE, combiner="mean"),), TEXTS,
             averaged, "counted_words", (), ("ref", "resource", "frozen"),
             values=_values(**{SEQUENCE: (ROWS, DIM)})),
 ]

@@ -58,8 +58,9 @@ class Expected:
     also: tuple = ()
 
     def reads(self, table):
-        """Whether a point's table is the expected one."""
-        return table == self.table or table in self.also
+        """Whether a point's table is the expected one; branches may read several."""
+        names = [None] if table is None else table.split(", ")
+        return any(name == self.table or name in self.also for name in names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -562,7 +563,7 @@ def safe_bag(combiner, default=None):
         vectors = known_vectors(words)
         leaves = bag(words, vectors, combiner)
         if default is not None and all(vector is None for vector in vectors):
-            leaves += (Leaf(0, None, vectors_of()[default]),)
+            leaves += (Leaf(0, "", vectors_of()[default]),)  # sums over tokens stay complete
         return Example(leaves, np.zeros(DIM))
     return truth
 

@@ -41,8 +41,8 @@ class Leaf:
 
     Attributes:
       place: which of the pattern's expected points it belongs to.
-      token: what the user sent for it; None where it stands for nothing that was sent (the vector
-        of an empty bag), ANY where what is shown is not laid down.
+      token: what the user sent for it, "" for the vector of an empty bag; None where its place
+        shows no tokens, ANY where what is shown is not laid down.
       vector: its values.
       share: what it counts for in h.
       start: where in h it stands.

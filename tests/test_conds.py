@@ -49,3 +49,33 @@ def test_a_branch_with_random_numbers_is_refused(tmp_path, fed):
     model = saved(tmp_path / "m", True, fed)
     with pytest.raises(GraphError, match="RandomUniform"):
         ig_tf.instrument(ig_tf.load(model))
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_a_branch_of_constants(tmp_path, loop):
+    """cond(flag, x^2, constants): the copy takes the branch that the caller chose."""
+    with tf.Graph().as_default(), v1.Session() as session:
+        was_on = v1.control_flow_v2_enabled()
+        v1.disable_control_flow_v2()
+        try:
+            x = v1.placeholder(tf.float32, [None, 2], name="x")
+            flag = v1.placeholder(tf.bool, [], name="flag")
+
+            def constants():
+                ones = tf.ones([1, 2])
+                return tf.while_loop(lambda y: tf.reduce_sum(y) < 5, lambda y: y * 2,
+                                     [ones]) if loop else ones
+            y = tf.reduce_sum(v1.cond(flag, lambda: x ** 2, constants) ** 2, 1)
+        finally:
+            if was_on:
+                v1.enable_control_flow_v2()
+        v1.saved_model.simple_save(session, str(tmp_path / "m"), {"x": x, "flag": flag}, {"y": y})
+    ig_tf.save(ig_tf.instrument(ig_tf.load(tmp_path / "m"), steps=8), tmp_path / "out")
+    run = tf.saved_model.load(str(tmp_path / "out")).signatures["attributions"]
+    x = np.array([[1.0, -2.0]], np.float32)
+    for flag, expected, score in ((True, x ** 4, 17.0), (False, 0 * x, 32.0 if loop else 2.0)):
+        for _ in range(10):  # which of two branches came first would be chance
+            found = run(x=tf.constant(x), flag=tf.constant(flag))
+            np.testing.assert_allclose(found["attributions/x"], expected, rtol=1e-5)
+            np.testing.assert_allclose(found["baseline_prediction"], [0.0 if flag else score])
+            np.testing.assert_allclose(found["prediction"], [score], rtol=1e-6)

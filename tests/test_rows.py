@@ -14,7 +14,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
-from ig_tf.graph import list_rules, row_rules, rows, size_rules, sparse_rules
+from ig_tf.graph import (inline, list_rules, raise_loops, row_rules, rows, size_rules,
+                         sparse_rules)
 from ig_tf.graph import work as working
 from ig_tf.graph.registry import is_known, op_def
 from ig_tf.graph.states import (BATCH, FOLDED, Distinct, Index, Mixed, Rows, Size, Values,
@@ -66,11 +67,33 @@ class Built:
                            for i, spec in enumerate(one.specs)]
             result = one.build(*self.inputs)
         self.specs, self.longest = one.specs, one.longest
-        self.result = result[0] if isinstance(result, (list, tuple)) else result
         self.results = list(result) if isinstance(result, (list, tuple)) else [result]
+        if any(op.type == "Enter" for op in self.graph.get_operations()):
+            self._raise_loops()
+        self.result = self.results[0]
         work = working.Work(self.graph.as_graph_def(), self.graph, {}, {}, frozenset(), {})
         known = {tensor.name: rows.input_state(tensor) for tensor in self.inputs}
         self.states = rows.analyse(self.graph, known, self.results, work.body_of)
+
+    def _raise_loops(self):
+        """Loops of TensorFlow 1 are functional wherever rows are analysed."""
+        with self.graph.as_default():
+            meta_graph = tf1.train.export_meta_graph(
+                collection_list=["variables", "table_initializer"])
+        outside = [op.name for op in self.graph.get_operations()
+                   if op._get_control_flow_context() is None
+                   and not op.type.startswith("TensorArray")]
+        wanted = [f"{name}:0" for name in outside] + [tensor.name for tensor in self.results]
+        flat = inline.inline(meta_graph.graph_def, wanted)
+        raised = raise_loops.raise_loops(flat.graph_def, flat.originals, wanted,
+                                         working.import_graph)
+        assert not raised.refused
+        meta_graph.graph_def.CopyFrom(raised.graph_def)
+        self.graph = tf.Graph()
+        with self.graph.as_default():
+            tf1.train.import_meta_graph(meta_graph)
+        self.inputs = [self.graph.get_tensor_by_name(tensor.name) for tensor in self.inputs]
+        self.results = [self.graph.get_tensor_by_name(tensor.name) for tensor in self.results]
 
     @property
     def state(self):
@@ -474,6 +497,8 @@ def unknown_rank(tensor):
 
 
 SHAPES = [
+    case("ReverseSequence", lambda x, n: tf.reverse_sequence(x, n, seq_axis=1), floats(4, 2),
+         ints(high=5)),
     case("Reshape to [batch, -1]", lambda x: tf.reshape(x, [batch_of(x), -1]), floats(3, 4)),
     case("Reshape to [-1, size]", lambda x: tf.reshape(x, [-1, 12]), floats(3, 4)),
     case("Reshape to [-1, part]", lambda x: tf.reshape(x, [-1, 4]), floats(3, 4),
@@ -546,6 +571,10 @@ SHAPES = [
         x, tf.stack([tf.range(batch_of(x)), i], 1)), floats(4), ints(high=4)),
 ]
 SHAPE_TWINS = [
+    twin("ReverseSequence of the batch", lambda x, n: tf.reverse_sequence(
+        x, tf.range(3) + tf.shape(x)[0] - 2, seq_axis=0, batch_axis=1), floats(3), ints()),
+    twin("ReverseSequence by the numbers of others", lambda x, n: tf.reverse_sequence(
+        x, n[::-1], seq_axis=1), floats(4, 2), ints(high=5)),
     twin("Reshape that does not divide", lambda x: tf.reshape(x, [-1, 4]), floats(2)),
     twin("Reshape to a fixed number of rows", lambda x: tf.reshape(x, [2, -1]), floats(2)),
     twin("Reshape of transposed data", lambda x: tf.reshape(tf.transpose(x), [-1, 3]), floats(3)),
@@ -639,6 +668,58 @@ def recurrent(reset=None):
     return build
 
 
+def to_the_longest(stays=tf.greater_equal, limit=None, rest=0.0, start=0, result=None):
+    """A recurrent layer that ends with the longest example: dynamic_rnn with sequence_length."""
+    def build(x, lengths, *others):
+        steps = tf.transpose(x, [1, 0, 2])
+        inputs = tf.TensorArray(tf.float32, 3, element_shape=[None, 2]).unstack(steps)
+        outputs = tf.TensorArray(tf.float32, 3, element_shape=[None, 2])
+        last = limit(lengths, *others) if limit else tf.minimum(3, tf.maximum(
+            1, tf.reduce_max(lengths)))
+        weights, nothing = shared(2, 2), tf.fill([batch_of(x), 2], rest)
+
+        def body(index, state, outputs):
+            new = tf.tanh(inputs.read(index) + tf.matmul(state, weights) + 0.3)
+            if stays is not None:
+                done = tf.expand_dims(stays(index, lengths), 1)
+                new, out = tf.where(done, state, new), tf.where(done, nothing, new)
+            else:
+                out = new
+            return index + 1, new, outputs.write(index, out)
+        first = tf.zeros([batch_of(x), 2])
+        turns, state, outputs = tf.while_loop(lambda index, *_: index < last, body,
+                                              (start, first, outputs))
+        if result:
+            return result(turns, state)
+        return tf.concat([state[:, None], tf.transpose(outputs.stack(), [1, 0, 2])], 1)
+    return build
+
+
+def branch(predicate):
+    def build(x, *others):
+        return tf.cond(predicate(x, *others), lambda: tf.sin(x) * 2, lambda: x + 1)
+    return build
+
+
+def list_of(x, change):
+    """Steps as elements of a list, and back."""
+    made = raw.TensorListFromTensor(tensor=tf.transpose(x, [1, 0, 2]), element_shape=[-1, 2])
+    return tf.transpose(change(made), [1, 0, 2])
+
+
+def two_of(made):
+    return raw.TensorListGather(input_handle=made, indices=[2, 0], element_shape=[-1, 2],
+                                element_dtype=tf.float32)
+
+
+def written_over(x, rows):
+    def change(made):
+        made = raw.TensorListScatterIntoExistingList(
+            input_handle=made, tensor=tf.transpose(rows(x), [1, 0, 2]), indices=[1, 0])
+        return two_of(made)
+    return list_of(x, change)
+
+
 def list_length(x):
     made = raw.TensorListFromTensor(tensor=x, element_shape=x.shape[1:])
     return tf.cast(raw.TensorListLength(input_handle=made), tf.float32)
@@ -649,6 +730,12 @@ LOOPS = [
     case("While by a shared number", loop(lambda i, value, x: value * 0.5 + x,
                                           lambda x: tf.shape(x)[1]), floats(3)),
     case("recurrent layer", recurrent(), floats(3, 2)),
+    case("loop to the longest example", to_the_longest(), floats(3, 2), ints(high=4)),
+    case("If by a shared condition", branch(lambda x: tf1.placeholder_with_default(True, [])),
+         floats(3)),
+    case("some elements of a list", lambda x: list_of(x, two_of), floats(3, 2)),
+    case("elements written over", lambda x: written_over(x, lambda x: tf.sin(x[:, :2])),
+         floats(3, 2)),
     case("TensorListLength", lambda x: x * list_length(shared(5, 2)), floats(3)),
 ]
 LOOP_TWINS = [
@@ -661,6 +748,27 @@ LOOP_TWINS = [
               lambda x: tf.cast(tf.reduce_sum(tf.abs(x)), tf.int32)), floats(3)),
     twin("While with a turn per example", loop(lambda i, value, x: value + 1, batch_of),
          floats(3)),
+    twin("If by the data of all", branch(lambda x: tf.reduce_sum(tf.abs(x)) > 8.0), floats(3)),
+    twin("elements written over with a mean", lambda x: written_over(
+        x, lambda x: x[:, :2] - tf.reduce_mean(x, 0)[:2]), floats(3, 2)),
+    twin("loop to the longest example, no example stays as it is", to_the_longest(None),
+         floats(3, 2), ints(high=4)),
+    twin("loop to the longest example, which goes one turn further", to_the_longest(tf.greater),
+         floats(3, 2), ints(high=4)),
+    twin("loop to the longest example, finished ones write", to_the_longest(rest=1.0),
+         floats(3, 2), ints(high=4)),
+    twin("loop to another longest", to_the_longest(
+        limit=lambda lengths, others: tf.minimum(3, tf.maximum(1, tf.reduce_max(others)))),
+        floats(3, 2), ints(low=3, high=4), ints(low=1, high=4)),
+    twin("loop to the shortest example", to_the_longest(
+        limit=lambda lengths: tf.maximum(1, tf.reduce_min(lengths))), floats(3, 2),
+        ints(low=1, high=4)),
+    twin("loop to one less than the longest", to_the_longest(
+        limit=lambda lengths: tf.maximum(1, tf.reduce_max(lengths) - 1)), floats(3, 2),
+        ints(low=1, high=4)),
+    twin("how long the longest example is", to_the_longest(
+        result=lambda turns, state: state * tf.cast(turns, tf.float32)), floats(3, 2),
+        ints(high=4)),
     twin("recurrent layer whose state is normalised over the batch",
          recurrent(lambda state: state - tf.reduce_mean(state, 0, keepdims=True)), floats(3, 2)),
 ]
@@ -876,6 +984,7 @@ SPARSE = [
     case("DynamicStitch of distinct ids", parts_of_bags, maybe_ids),
     case("clipped norms of distinct ids", clipped_bags, maybe_ids),
     case("columns by Unpack and Gather", columns, maybe_ids),
+    case("ResourceGatherNd", lambda ids: tf.gather_nd(variable(6, 2), ids[..., None]), all_ids),
     case("SparseReshape and retain", reshaped, ints(2, 2, low=-3, high=6, dtype="int64")),
     case("SparseToDense", to_dense, maybe_ids),
     case("ParseExampleV2", parsed(tf.io.parse_example), examples(), longest=True),
@@ -991,6 +1100,26 @@ def switched_by_data(x):
     return tf1.cond(tf.reduce_sum(tf.abs(x)) > 8.0, lambda: x + 1, lambda: x * 2)
 
 
+def counted(start, turn):
+    """A loop over the examples that counts something else besides."""
+    def build(x):
+        count = tf.shape(x)[0]
+        source = tf.TensorArray(tf.float32, count).unstack(x)
+
+        def body(index, other, array):
+            return index + 1, turn(other), array.write(index, source.read(index) * other)
+        made = tf.TensorArray(tf.float32, count)
+        return tf.while_loop(lambda index, *_: index < count, body, (0, start, made))[2].stack()
+    return old(build)
+
+
+def mapped_twice(x):
+    """A loop inside the loop over the examples, as often as the example itself says."""
+    def row(one):
+        return tf.while_loop(lambda y: tf.reduce_sum(y ** 2) < 9.0, lambda y: y * 2 + 0.1, [one])[0]
+    return tf1.map_fn(row, x)
+
+
 OLD = [
     case("Switch and Merge by a shared condition", old(switched), floats(3)),
     case("map_fn", old(lambda x: tf1.map_fn(lambda row: tf.reduce_sum(tf.sin(row) * 2), x)),
@@ -999,12 +1128,19 @@ OLD = [
     case("map_fn with weights from outside", old(mapped_with_weights), floats(3)),
     case("map_fn of two", old(mapped_pair), floats(3), floats(2)),
     case("loop over the examples", arrays(read), floats(3)),
+    case("loop over the examples with a constant beside", counted(2.0, tf.identity), floats(3)),
+    case("map_fn of a loop", old(mapped_twice), floats(3)),
+    case("map_fn of a condition", old(lambda x: tf1.map_fn(
+        lambda row: tf1.cond(row[0] > 0, lambda: row * 2, lambda: tf.sin(row)), x)), floats(3)),
 ]
 OLD_TWINS = [
     twin("Switch by the data of all", old(switched_by_data), floats(3)),
     twin("Enter and Exit", old(loop(lambda i, value, x: tf.reverse(value, [0]))), floats(3)),
     twin("map_fn with a mean of the batch", old(mapped_with_mean), floats(3)),
     twin("scan", old(lambda x: tf1.scan(lambda total, row: total + row, x)), floats(3)),
+    twin("loop over the examples that counts", counted(1.0, lambda other: other + 1), floats(3)),
+    twin("loop over the examples that counts from 1", counted(1.0, lambda other: other * 2),
+         floats(3)),
     twin("loop that reads its neighbour",
          arrays(lambda source, index, x: source.read(tf.maximum(index - 1, 0))), floats(3)),
     twin("loop that reads all",
@@ -1084,7 +1220,7 @@ def test_no_rule_takes_rows_of_another_kind_for_examples():
 def refuses_other_kinds(built, op, index):
     states = [built.states.get(tensor.name) for tensor in op.inputs]
     static = tf.get_static_value(op.inputs[index]) is not None  # read from the graph, not run
-    apart = op.type in ("IdentityN", "While", "StatelessWhile", "TensorArrayGatherV3")
+    apart = op.type in ("IdentityN", "While", "StatelessWhile", "If", "StatelessIf")
     picked_from = op.type.startswith("SparseSegment") and index == 0  # rows chosen by another input
     if None in states or static or apart or picked_from:
         return True

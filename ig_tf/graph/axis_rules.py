@@ -226,6 +226,15 @@ def _rows_of_entries(entries):
     return Rows(found[0], entries[found[0]] == BATCH)
 
 
+def reverse_sequence(op, inputs):
+    """The first steps of each example in reverse order; how many is the example's own number."""
+    state, axis = inputs[0], op.get_attr("batch_dim")
+    if not isinstance(state, Rows) or not state.unit or op.get_attr("seq_dim") == state.axis:
+        return None
+    own = inputs[1] == Rows(0) and axis == state.axis
+    return state if own else None
+
+
 def gather(op, inputs):
     """Rows of a shared table, or columns of per-example data."""
     params, indices = inputs[:2]
@@ -275,4 +284,5 @@ RULES = {
     "BroadcastTo": broadcast_to,
     **dict.fromkeys(("Gather", "GatherV2", "ResourceGather"), gather),
     "OneHot": one_hot,
+    "ReverseSequence": reverse_sequence,
 }

@@ -11,6 +11,7 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
 from ig_tf.graph import registry
+from ig_tf.graph.walk import BACK_EDGES
 from ig_tf.model.model import SCOPE
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
@@ -300,7 +301,7 @@ def function_names(node):
 
 
 def _sorted_nodes(function, nodes):
-    """Nodes of a body, each after what it reads."""
+    """Nodes of a body, each after what it reads, but for what a TensorFlow 1 loop carries back."""
     order, state = [], {}
     for root in function.node_def:
         stack = [(root.name, False)]
@@ -314,6 +315,8 @@ def _sorted_nodes(function, nodes):
                 stack.append((name, True))
                 for value in nodes[name].input:
                     source = value.lstrip("^").partition(":")[0]
+                    if source in nodes and nodes[source].op in BACK_EDGES:
+                        continue
                     if source in nodes and state.get(source) == "open":
                         raise GraphError(f"function {function.signature.name!r} has a cycle "
                                          f"through node {source!r}.")

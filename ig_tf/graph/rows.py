@@ -5,14 +5,14 @@ rule covers becomes `Mixed`: not proved, hence treated as if every example could
 The rules are the tables in row_rules.py, size_rules.py and sparse_rules.py.
 """
 
-from ig_tf.graph import list_rules, row_rules, size_rules, sparse_rules
-from ig_tf.graph.loops import map_loop_body
+from ig_tf.graph import list_rules, loop_rows, registry, row_rules, size_rules, sparse_rules
+from ig_tf.graph.inline import READERS
 from ig_tf.graph.partitions import STITCHES, parted_lookup
-from ig_tf.graph.states import (BATCH, SHARED, Distinct, Mixed, Rows, Size, SparseIndices,
-                                SparseShape, Values, is_shared, join)
+from ig_tf.graph.states import (SHARED, Distinct, Mixed, OfTurn, Rows, SparseIndices, SparseShape,
+                                Values, is_shared)
 from ig_tf.graph.walk import ancestors_in_order
 
-MAX_TURNS = 8  # of the fixed point over a loop body; states only ever get less precise
+PURE = ("StatelessWhile", "StatelessIf")  # whatever they do, they do to what they are given
 
 
 def input_state(tensor):
@@ -59,12 +59,12 @@ def analyse(graph, known, targets, body_of):
 
 def _states_of(op, states, body_of):
     inputs = [states.get(t.name, Mixed("a loop of TensorFlow 1")) for t in op.inputs]
-    if op.type in WHILE:
-        return _while(op, inputs, body_of)
-    if op.type in BRANCHES:
-        return _branches(op, inputs, body_of)
-    if op.type == "TensorArrayGatherV3":
-        return [_map_loop(op, states, body_of)]
+    if op.type in PURE and any(isinstance(state, OfTurn) for state in inputs):
+        return _of_turn(op, inputs)
+    if op.type in loop_rows.WHILE:
+        return loop_rows.of_while(op, inputs, states, body_of, analyse)
+    if op.type in loop_rows.BRANCHES:
+        return loop_rows.of_branches(op, inputs, body_of, analyse)
     if op.type in STITCHES:
         return [_parted_lookup(op, states, body_of)]
     if op.type in size_rules.RULES:
@@ -83,6 +83,8 @@ def _states_of(op, states, body_of):
             result = table[op.type](op, inputs)
             if result is not None:
                 return result if isinstance(result, list) else [result] * len(op.outputs)
+    if any(isinstance(state, OfTurn) for state in inputs):
+        return _of_turn(op, inputs)
     by_value = _by_value(op, inputs)
     return by_value or [Mixed(f"{op.type} {op.name}")] * len(op.outputs)
 
@@ -102,53 +104,12 @@ def _by_value(op, inputs):
     return None
 
 
-WHILE = ("While", "StatelessWhile")
-
-
-BRANCHES = {"If": ("then_branch", "else_branch"), "StatelessIf": ("then_branch", "else_branch"),
-            "Case": ("branches",), "StatelessCase": ("branches",)}
-
-
-def _branches(op, inputs, body_of):
-    """If and Case by something shared: one of the branches runs for all examples."""
-    if not is_shared(inputs[0]):
-        reason = (inputs[0].reason if isinstance(inputs[0], Mixed)
-                  else f"{op.type} {op.name}, whose branch depends on the examples")
-        return [Mixed(reason)] * len(op.outputs)
-    joined = [None] * len(op.outputs)
-    for name in BRANCHES[op.type]:
-        functions = op.get_attr(name)
-        for function in functions if isinstance(functions, (list, tuple)) else [functions]:
-            body = body_of(function.name, op.inputs[1:])
-            known = {t.name: s for t, s in zip(body.arguments, inputs[1:])}
-            states = analyse(body.graph, known, body.results, body_of)
-            joined = [join(first, states[t.name]) for first, t in zip(joined, body.results)]
-    return joined
-
-
-def _while(op, inputs, body_of):
-    """Fixed point over the loop variables; the number of turns must not depend on examples."""
-    current = list(inputs)
-    for _ in range(MAX_TURNS):
-        body = body_of(op.get_attr("body").name, op.inputs)
-        known = {t.name: s for t, s in zip(body.arguments, current)}
-        states = analyse(body.graph, known, body.results, body_of)
-        after = [states[t.name] for t in body.results]
-        joined = [join(first, second) for first, second in zip(current, after)]
-        if joined == current:
-            return _if_shared_turns(op, current, body_of)
-        current = joined
+def _of_turn(op, inputs):
+    """Inside a loop over the examples: any computation of one example is that example's."""
+    own = all(isinstance(state, OfTurn) or is_shared(state) for state in inputs)
+    if own and (op.type in READERS or not registry.is_stateful(op.type)):
+        return [OfTurn()] * len(op.outputs)
     return [Mixed(f"{op.type} {op.name}")] * len(op.outputs)
-
-
-def _if_shared_turns(op, current, body_of):
-    condition = body_of(op.get_attr("cond").name, op.inputs)
-    known = {t.name: s for t, s in zip(condition.arguments, current)}
-    state = analyse(condition.graph, known, condition.results, body_of)[condition.results[0].name]
-    if is_shared(state):
-        return current
-    return [Mixed(f"{op.type} {op.name}, whose number of turns depends on the examples")] * len(
-        op.outputs)
 
 
 def _parted_lookup(op, states, body_of):
@@ -164,18 +125,3 @@ def _parted_lookup(op, states, body_of):
             known[tensor.name] == state for tensor in others[:2]):
         return unproved
     return state if all(is_shared(known[tensor.name]) for tensor in parted.parts) else unproved
-
-
-def _map_loop(op, states, body_of):
-    """tf.map_fn of TensorFlow 1 over the batch: element i is computed from example i alone."""
-    loop = map_loop_body(op)
-    unproved = Mixed(f"a loop of TensorFlow 1 that ends in {op.name}")
-    if loop is None:
-        return unproved
-    outside = [*loop.mapped, *loop.invariants, *loop.lengths]
-    known = analyse(op.graph, states, outside, body_of)  # the order of loops is not that of reading
-    if (all(known[tensor.name] == Rows(0) for tensor in loop.mapped)
-            and all(is_shared(known[tensor.name]) for tensor in loop.invariants)
-            and all(known[tensor.name] == Size((BATCH,)) for tensor in loop.lengths)):
-        return Rows(0)
-    return unproved

@@ -7,8 +7,8 @@ row rules should answer.
 import numpy as np
 
 from ig_tf.graph.shape_values import entries_of, static
-from ig_tf.graph.states import (BATCH, FOLDED, SHARED, CountOf, Distinct, Index, ListOf, Mixed,
-                                Rows, Shared, Size, SparseShape, Values, is_shared)
+from ig_tf.graph.states import (BATCH, FOLDED, SHARED, CountOf, Distinct, Elements, Index, ListOf,
+                                Mixed, Rows, Shared, Size, SparseShape, Values, is_shared)
 
 
 def shape(op, inputs):
@@ -184,7 +184,9 @@ def _scalar(tensor, state):
 
 
 def list_length(op, inputs):
-    """Rules make lists of a shared length only."""
+    """Rules make lists of a shared length, or of one element for each example."""
+    if isinstance(inputs[0], Elements):
+        return Size((BATCH,))
     return SHARED if is_shared(inputs[0]) or isinstance(inputs[0], ListOf) else None
 
 

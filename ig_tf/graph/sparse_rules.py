@@ -6,9 +6,9 @@ import numpy as np
 
 from ig_tf.graph import row_rules
 from ig_tf.graph.shape_values import entries_of, static
-from ig_tf.graph.states import (BATCH, FOLDED, CountOf, Distinct, Index, IndexPair, ListOf,
-                                Positions, Rows, Segments, Shared, Size, SparseIndices, SparseShape,
-                                Values, is_shared)
+from ig_tf.graph.states import (BATCH, FOLDED, CountOf, Distinct, Elements, Index, IndexPair,
+                                ListOf, Positions, Rows, Segments, Shared, Size, SparseIndices,
+                                SparseShape, Turn, Values, is_shared)
 
 
 def parse_example(op, inputs):
@@ -139,7 +139,7 @@ def _column(indices, place):
 def unchanged(op, inputs):
     """Identity and Cast of any part of a sparse tensor."""
     parts = (Segments, Distinct, SparseIndices, SparseShape, Positions, Index, IndexPair,
-             CountOf, ListOf)
+             CountOf, ListOf, Elements, Turn)
     return inputs[0] if isinstance(inputs[0], parts) else None
 
 
@@ -193,7 +193,8 @@ def sparse_matmul(op, inputs):
     indices, values, shape, dense = inputs
     entries = entries_of(op.inputs[2], shape)
     examples = isinstance(shape, SparseShape) or bool(entries) and entries[0] == BATCH
-    fits = (isinstance(indices, SparseIndices) and indices.unit and (_per_value(values) or is_shared(values))
+    fits = (isinstance(indices, SparseIndices) and indices.unit
+            and (_per_value(values) or is_shared(values))
             and examples and is_shared(dense) and not op.get_attr("adjoint_a"))
     return Rows(0) if fits else None
 
@@ -217,7 +218,8 @@ def reorder(op, inputs):
 def sparse_cross(op, inputs):
     """Crossed features: sparse in, sparse out; dense parts are per example."""
     parts = (SparseIndices, Values, SparseShape, Size, Rows, Shared)
-    fits = all(isinstance(state, parts) and getattr(state, "unit", True) for state in inputs)
+    fits = all(isinstance(state, parts) for state in inputs) and all(
+        state.unit for state in inputs if isinstance(state, SparseIndices))
     return [SparseIndices(), Values(), SparseShape(2)] if fits else None
 
 

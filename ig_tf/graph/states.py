@@ -123,6 +123,26 @@ class ListOf:
 
 
 @dataclasses.dataclass(frozen=True)
+class Elements:
+    """A tensor list with one element for each example, in their order.
+
+    `filled`: each element was made of its example; else all are as the list was made (zeros).
+    """
+
+    filled: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """In a loop with one turn for each example: the number of the turn, from 0."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OfTurn:
+    """In such a loop: computed from the turn's own example alone, whatever its axes."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Mixed:
     """Nothing is proved. `reason` names the op that could not be followed."""
 

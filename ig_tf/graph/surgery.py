@@ -14,6 +14,7 @@ from ig_tf.graph.states import BATCH, FOLDED, Rows, Size, SparseShape, is_shared
 SMALL = 1024  # elements of a constant that is copied rather than passed in
 # Stateful by name, yet they only compute.
 COMPUTING = READERS | {"While", "If", "Case", "StatefulPartitionedCall", "PartitionedCall"}
+_MESSAGES = frozenset({"Assert", "Print", "PrintV2"})  # in a body; copied once per turn, no harm
 _LOOP_OPS = frozenset({"Enter", "RefEnter", "Exit", "RefExit", "NextIteration", "LoopCond"})
 
 
@@ -69,7 +70,7 @@ def plan_copy(work, replaced, targets, states):
         elif tensor.name not in moved and isinstance(state, (Size, SparseShape)):
             sizes[tensor.name] = _counts_examples(state)
         else:
-            _refuse_effects(tensor.op)
+            _refuse_effects(work, tensor.op)
             operations[tensor.op.name] = None
             queue.extend(tensor.op.inputs)
     order = [op.name for op in work.graph.get_operations() if op.name in operations]
@@ -201,17 +202,33 @@ def _foldable(tensor, depth=0):
             and all(_foldable(operand, depth + 1) for operand in op.inputs))
 
 
-def _refuse_effects(op):
+def _refuse_effects(work, op):
     if op.type in _LOOP_OPS:
-        raise GraphError(f"a while loop of TensorFlow 1 ({op.name}) would have to be copied, "
-                         "which is not possible yet: it stands between the points and the target, "
-                         "or before points whose rows are not proved to be examples.")
+        why = "; ".join(f"{name}: {reason}" for name, reason in work.refused.items())
+        raise GraphError(f"a while loop of TensorFlow 1 ({op.name}) would have to be copied: it "
+                         "stands between the points and the target, or before points whose rows "
+                         f"are not proved to be examples. It cannot be made a functional loop: "
+                         f"{why or 'its frame is not structured as one'}.")
     if op.type in ("Placeholder", "PlaceholderV2"):
         raise GraphError(f"the target needs placeholder {op.name!r}, which is not an input of the "
                          "signature.")
-    if op.type not in COMPUTING and registry.is_stateful(op.type):
-        raise GraphError(f"stateful op {op.type} {op.name!r} stands on the path: run for every "
+    for kind, name in _effects(work, op):
+        raise GraphError(f"stateful op {kind} {name!r} stands on the path: run for every "
                          "step it would change what the model does (or be random).")
+
+
+def _effects(work, op):
+    """(type, name) of what must run once, in an op or in the functions of a loop or branch."""
+    functions = {f.signature.name: f for f in work.graph_def.library.function}
+    queue, seen = [op.node_def], set()
+    while queue:
+        node = queue.pop()
+        if node.op not in COMPUTING and registry.is_stateful(node.op):
+            yield node.op, node.name
+        for name in function_names(node):
+            if name in functions and name not in seen:
+                seen.add(name)
+                queue.extend(n for n in functions[name].node_def if n.op not in _MESSAGES)
 
 
 def _part(work, operations, control=False):

@@ -4,6 +4,7 @@ It is a copy; the model's own nodes are never edited. Nothing in it is ever run.
 """
 
 import dataclasses
+import functools
 import itertools
 import re
 
@@ -11,9 +12,9 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
-from ig_tf.graph import conds
+from ig_tf.graph import branches, conds
 from ig_tf.graph.inline import function_names, inline
-from ig_tf.graph.loops import map_loop_body
+from ig_tf.graph.raise_loops import raise_loops
 from ig_tf.model.model import SCOPE
 from ig_tf.model.ops import import_graph, refuse_without_kernel
 
@@ -46,6 +47,7 @@ class Work:
       outputs: {signature output name: tensor of `graph`}.
       originals: names of nodes that the model's top level has too.
       changed: {(function or None, node name): sentence} what was made differentiable (D3a).
+      refused: {frame of a TensorFlow 1 loop that could not be raised: why} (D12).
       sparse: {name: keys of `inputs`} of the sparse inputs, see `Model.sparse_inputs`.
     """
 
@@ -55,6 +57,7 @@ class Work:
     outputs: dict
     originals: frozenset
     changed: dict
+    refused: dict = dataclasses.field(default_factory=dict)
     sparse: dict = dataclasses.field(default_factory=dict)
     _bodies: dict = dataclasses.field(default_factory=dict)
 
@@ -106,26 +109,35 @@ def build(model):
     """
     inputs, outputs = model.inputs(), model.outputs()
     flat = inline(model.graph_def, [*inputs.values(), *outputs.values()])
-    _rename_functions(flat.graph_def, _IMPORT.format(next(_IMPORTS)))
     conds.resolve(flat.graph_def, {name.partition(":")[0] for name in inputs.values()})
-    graph_def, changed = _differentiable(flat.graph_def)
     producer_ops = model.meta_graph.meta_info_def.stripped_op_list
+    raised = raise_loops(flat.graph_def, flat.originals,
+                         [_named(flat, name) for name in [*inputs.values(), *outputs.values()]],
+                         functools.partial(import_graph, producer_ops=producer_ops))
+    branches.tie(raised.graph_def)
+    _rename_functions(raised.graph_def, _IMPORT.format(next(_IMPORTS)))
+    graph_def, changed = _differentiable(raised.graph_def)
     graph = import_graph(graph_def, producer_ops)
     while _state_shapes(graph_def, graph):
         graph = import_graph(graph_def, producer_ops)
     refuse_without_kernel(graph_def)
 
     def find(name):
-        full = name if ":" in name else name + ":0"
         try:
-            return graph.get_tensor_by_name(flat.tensors.get(full, full))
+            return graph.get_tensor_by_name(_named(flat, name))
         except (KeyError, ValueError):
             raise GraphError(f"the signature names tensor {name!r}, which the graph does not "
                              "have.") from None
 
     return Work(graph_def, graph, {k: find(v) for k, v in inputs.items()},
-                {k: find(v) for k, v in outputs.items()}, flat.originals, changed,
-                model.sparse_inputs())
+                {k: find(v) for k, v in outputs.items()}, raised.originals, changed,
+                raised.refused, model.sparse_inputs())
+
+
+def _named(flat, name):
+    """The tensor of a flat graph that stands for one of the model's top level."""
+    full = name if ":" in name else name + ":0"
+    return flat.tensors.get(full, full)
 
 
 def _differentiable(graph_def):
@@ -191,16 +203,7 @@ def _shape_of_lookup(op):
     return None
 
 
-def _shape_of_mapped(op):
-    """A loop over the examples stacks what it wrote for each."""
-    loop = map_loop_body(op)
-    if loop is None or loop.element.shape.rank is None:
-        return None
-    shape = tf.TensorShape([None]).concatenate(loop.element.shape)
-    return None if op.outputs[0].shape == shape else shape
-
-
-FORGOTTEN_SHAPES = {"LookupTableFindV2": _shape_of_lookup, "TensorArrayGatherV3": _shape_of_mapped}
+FORGOTTEN_SHAPES = {"LookupTableFindV2": _shape_of_lookup}
 
 
 def is_shaped(op):
@@ -210,7 +213,7 @@ def is_shaped(op):
 
 def source_name(name):
     """The name of a tensor as the model's owner knows it."""
-    for prefix in (SCOPE + "shaped/", SCOPE + "inlined/"):
+    for prefix in (SCOPE + "shaped/", SCOPE + "raised/", SCOPE + "inlined/"):
         name = name.removeprefix(prefix)
     return name
 
@@ -260,7 +263,7 @@ def _body(work, function, arguments):
     caller.versions.CopyFrom(work.graph_def.versions)
     caller.library.CopyFrom(work.graph_def.library)
     for index, tensor in enumerate(arguments):
-        caller.node.add().CopyFrom(_argument(f"argument_{index}", tensor))
+        caller.node.extend(_argument(f"argument_{index}", tensor))
     signature = next(f.signature for f in caller.library.function
                      if f.signature.name == function)
     call = caller.node.add(name="call", op="StatefulPartitionedCall")
@@ -277,13 +280,20 @@ def _body(work, function, arguments):
 
 
 def _argument(name, tensor):
-    """A variable's handle is made again (it knows its shape), anything else is a placeholder."""
+    """A variable's handle is made again (it knows its shape), anything else is a placeholder.
+
+    The shape is said behind it: a placeholder of a GraphDef before version 24, as frozen graphs
+    often are that say no version, does not know that it is a scalar.
+    """
+    node = node_def_pb2.NodeDef()
     if tensor.op.type == "VarHandleOp":
-        node = node_def_pb2.NodeDef()
         node.CopyFrom(tensor.op.node_def)
         node.name = name
-        return node
-    node = node_def_pb2.NodeDef(name=name, op=ARGUMENT)
+        return [node]
+    node.name, node.op = f"{name}/given", ARGUMENT
     node.attr["dtype"].type = tensor.dtype.as_datatype_enum
     node.attr["shape"].shape.CopyFrom(tensor.shape.as_proto())
-    return node
+    shaped = node_def_pb2.NodeDef(name=name, op="EnsureShape", input=[node.name])
+    shaped.attr["T"].type = tensor.dtype.as_datatype_enum
+    shaped.attr["shape"].shape.CopyFrom(tensor.shape.as_proto())
+    return [node, shaped]

@@ -214,7 +214,8 @@ def _alone_each(recipe, values, measure):
         return [*found, _selected(recipe.target, scores, index)[0], index[0]]
 
     goal = recipe.work.tensor(recipe.target.tensor)
-    specs = [*(row.spec for row in measure.rows), tf.TensorSpec([], goal.dtype), tf.TensorSpec([], tf.int64)]
+    specs = [*(row.spec for row in measure.rows), tf.TensorSpec([], goal.dtype),
+             tf.TensorSpec([], tf.int64)]
     return tf.cond(
         examples > 0,
         lambda: tf.map_fn(explain, tf.range(examples), parallel_iterations=1,

@@ -64,7 +64,8 @@ def _with_defaults(scores, tokens, examples, of_defaults, empty, rows_each):
     rows = tf.cast(tf.where(empty)[:, 0], examples.dtype)
     default = tf.fill(tf.shape(rows), padding(tokens.dtype))
     return (tf.concat([scores, tf.gather(of_defaults, rows)], 0),
-            tf.concat([tokens, default], 0), tf.concat([examples, rows // tf.cast(tf.maximum(rows_each, 1), rows.dtype)], 0))
+            tf.concat([tokens, default], 0),
+            tf.concat([examples, rows // tf.cast(tf.maximum(rows_each, 1), rows.dtype)], 0))
 
 
 def _examples(bag, values):
@@ -96,7 +97,7 @@ def _rows(bag, values, dtype):
         data, indices, segments = operands
         return tf.cast(tf.gather(data, indices), dtype), segments
     data, segments = operands
-    return tf.cast(data, dtype), segments
+    return tf.cast(data, dtype), segments if segments.shape.rank == 1 else segments[:, 0]
 
 
 def sent(what, work, values):

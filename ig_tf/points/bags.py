@@ -42,6 +42,7 @@ POOLINGS = {
     "SegmentSumV2": Pooling("sum", 0, None, 1),
     "SegmentMean": Pooling("mean", 0, None, 1),
     "UnsortedSegmentSum": Pooling("sum", 0, None, 1),
+    "ScatterNd": Pooling("sum", 1, None, 0),
 }
 QUOTIENTS = frozenset({"RealDiv", "Div", "DivNoNan", "Xdivy"})
 # A [batch, vocabulary] sparse tensor times a table: column numbers are the ids.

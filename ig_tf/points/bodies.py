@@ -67,7 +67,7 @@ def inner_lookups(op, features):
 
 
 def lookup_of_branches(tensor, features):
-    """[`InnerLookup`] where every branch of an If or Case gives the rows of the same ids, else []."""
+    """The `InnerLookup`s where each branch of an If or Case gives rows of the same ids, else []."""
     op, found = tensor.op, []
     if op.type not in FUNCTIONS or op.type in LOOPS:
         return []

@@ -16,10 +16,12 @@ class Features:
       names: names, in order: signature inputs; a serialized example is replaced by its keys.
       roots: {tensor name: feature name} of the tensors where they enter.
       body_of: the bodies of functions, as `Work.body_of` gives them.
+      unraised: {frame of a TensorFlow 1 loop that no derivative goes through: why}.
     """
 
     def __init__(self, work, targets):
         self.roots, self.body_of = {}, work.body_of
+        self.unraised = work.refused
         names = work.input_names()
         for tensor in work.inputs.values():
             parsed = _parsed_features(tensor)

@@ -9,12 +9,12 @@ import dataclasses
 
 from ig_tf.errors import GraphError
 from ig_tf.graph import registry
-from ig_tf.graph.loops import SCATTERS, frame_of
+from ig_tf.graph.frames import EXITS, entering
 from ig_tf.graph.states import Distinct, Rows, Values
 from ig_tf.graph.walk import SHAPE_OPS
 from ig_tf.graph.partitions import STITCHES
 from ig_tf.graph.work import is_shaped
-from ig_tf.points.bags import QUOTIENTS
+from ig_tf.points.bags import POOLINGS, QUOTIENTS
 from ig_tf.points.bodies import FUNCTIONS, inner_lookups, lookup_of_branches
 from ig_tf.points.lookups import LOOKUPS, lookup_at, lookup_behind, of_distinct_ids
 
@@ -22,7 +22,7 @@ from ig_tf.points.lookups import LOOKUPS, lookup_at, lookup_behind, of_distinct_
 ZERO_GRADIENT = frozenset({"Round", "Rint", "Floor", "Ceil", "Sign", "FloorDiv", "FloorMod",
                            "TruncateDiv", "Mod"})
 # Their rows are bags of values; which rows of the data belong to an example, only the ids know.
-POOLING = ("SparseSegment", "Segment", "UnsortedSegment")
+POOLING = ("SparseSegment", "Segment", "UnsortedSegment", "ScatterNd")
 SPARSE_PRODUCTS = ("SparseTensorDenseMatMul", "SparseMatMul", "SparseMatrixMatMul")
 # They move numbers without changing them.
 MOVES = frozenset({"Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "Transpose",
@@ -53,7 +53,8 @@ def frontier(work, target, features, states):
       states: row states by tensor name.
 
     Raises:
-      GraphError: a TensorFlow 1 loop stands between a float input and the target.
+      GraphError: a TensorFlow 1 loop that could not be raised stands between a float input and
+        the target.
     """
     inputs = {tensor.name for tensor in work.inputs.values()}
     stops, seen, queue = [], set(), [target]
@@ -63,7 +64,8 @@ def frontier(work, target, features, states):
             continue
         seen.add(tensor.name)
         source = tensor.op.inputs[0] if is_shaped(tensor.op) else tensor
-        operands = None if source.name in inputs else continued(source, features, states)
+        ends = source.name in inputs or _hides_lookups(source.op, features)
+        operands = None if ends else continued(source, features, states)
         if operands:
             queue.extend(operands)
         else:
@@ -71,16 +73,19 @@ def frontier(work, target, features, states):
     return _ids_are_ids(stops, features)
 
 
+def _hides_lookups(op, features):
+    """Whether something is looked up in the bodies of an op: behind it, that would be lost."""
+    return op.type in FUNCTIONS and bool(inner_lookups(op, features))
+
+
 def continued(tensor, features, states):
     """The operands through which the derivative goes on, or None where it ends."""
     op = tensor.op
     if op.type in ZERO_GRADIENT or tensor.name in features.roots:
         return None
-    if op.type == "TensorArrayGatherV3":
+    if op.type in EXITS or op.type.startswith("TensorArray"):
         return _through_loop(op, features)
     operands = [t for t in op.inputs if carries_gradient(t) and features.depends(t)]
-    if op.type in FUNCTIONS and inner_lookups(op, features):
-        return None  # what is looked up inside would be lost behind it
     if not operands or not registry.has_gradient(op):
         return None
     if _rows_end(op, operands, features, states):
@@ -141,9 +146,10 @@ def _is_denominator(tensor):
 
 def _pools_a_lookup(op, features):
     """Whether the pooled rows were looked up (and perhaps weighted) one per id."""
-    if op.type.startswith("SparseSegment") and not features.depends(op.inputs[0]):
+    data = op.inputs[POOLINGS[op.type].data if op.type in POOLINGS else 0]
+    if op.type.startswith("SparseSegment") and not features.depends(data):
         return True  # the table itself: newer TensorFlow looks up and pools in one op
-    return lookup_behind(op.inputs[0], features) is not None
+    return lookup_behind(data, features) is not None
 
 
 def _stitched(tensor):
@@ -162,23 +168,25 @@ def carries_gradient(tensor):
         return False
     if op.type in ("While", "StatelessWhile"):
         return carries_gradient(op.inputs[tensor.value_index])
-    if op.type in ("Identity", "TensorListSetItem", "TensorListPushBack"):
+    if op.type in EXITS:
+        return True  # of a loop that is still a frame: what goes through it is seen there
+    if op.type in ("Identity", "Switch", "Merge", "TensorListSetItem", "TensorListPushBack"):
         return any(carries_gradient(operand) for operand in op.inputs)
     return "element_dtype" in op.node_def.attr and op.get_attr("element_dtype").is_floating
 
 
-def _through_loop(gather, features):
-    """A loop of TensorFlow 1 is one step of the walk; no derivative goes through it yet."""
-    flow = gather.inputs[2]
-    if flow.op.type != "Exit":
-        return None
-    for tensor in frame_of(flow.op).entering:
-        source = tensor.op.inputs[2] if tensor.op.type in SCATTERS else tensor
-        if source.dtype.is_floating and features.depends(source):
+def _through_loop(op, features):
+    """A frame that could not be raised is one step of the walk; no derivative goes through."""
+    frames, tensors = entering(op)
+    for tensor in tensors:
+        scattered = tensor.op.type.startswith(("TensorArrayScatter", "TensorArrayUnpack"))
+        source = tensor.op.inputs[-2] if scattered else tensor
+        if carries_gradient(source) and features.depends(source):
+            why = "; ".join(features.unraised.get(name, f"frame {name!r}") for name in frames)
             raise GraphError(
                 f"a while loop of TensorFlow 1 stands between {source.name!r} and the target (it "
-                f"ends in {gather.name!r}); its derivative cannot be taken yet. A loop that makes "
-                "one row per example out of ids, strings or records (map_fn) can be handled.")
+                f"ends in {op.name!r}); it cannot be made a functional loop, so no derivative goes "
+                f"through it: {why}. Choose points or a target on one side of it.")
     return None
 
 
@@ -191,6 +199,8 @@ def classify(tensor, features, inputs):
         return Stop(tensor, "dense", f"{tensor.dtype.name}, which has no derivative")
     if tensor.name in inputs or tensor.name in features.roots:
         return Stop(tensor, _numbers(tensor))
+    if op.type == "Switch" and not features.depends(op.inputs[0]):
+        return Stop(tensor, "dense", "constants of a branch")
     lookup = lookup_at(op, features)
     if lookup and _is_position(lookup.ids, features):
         return Stop(tensor, "tokens", f"looked up in {lookup.table.name} by positions that are "

@@ -182,7 +182,8 @@ def _point(name, one, reason, total, states):
     shape = (None, None) if folded else (tensor.shape[0],)
     return Point(
         name=name, kind=one.kind, tensor=tensor.name, source=source_name(tensor.name),
-        shape=(*shape, *tensor.shape.as_list()[1:]) if tensor.shape.rank else (), dtype=tensor.dtype.name, features=one.features,
+        shape=(*shape, *tensor.shape.as_list()[1:]) if tensor.shape.rank else (),
+        dtype=tensor.dtype.name, features=one.features,
         feature=total, named_by=reason,
         table=table.name, vocabulary=table.vocabulary, dimension=table.dimension,
         ids=source_name(one.ids.name) if one.ids is not None else None, sent=one.sent, bag=one.bag,

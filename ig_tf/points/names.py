@@ -39,7 +39,7 @@ def _mentions(column, feature):
 
 
 def structural(kind, names, source, dimension, features):
-    """The name that TensorFlow would give such a column, by structure alone; None without a feature.
+    """The name that TensorFlow would give such a column, or None without a feature.
 
     Args:
       kind: of the point.
