@@ -8,7 +8,6 @@ import functools
 import itertools
 import re
 
-import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
