@@ -12,8 +12,8 @@ from ig_tf.graph import work as working
 from ig_tf.graph.inline import function_names
 from ig_tf.ig import attach, baselines, quadrature, targets
 from ig_tf.ig import recipe as recipes
-from ig_tf.model import randomness
-from ig_tf.model import saved_model as reader
+from ig_tf.model import artifact, randomness
+from ig_tf.model.asked import Asked
 from ig_tf.model.model import ATTRIBUTIONS, Model
 from ig_tf.points import feature_columns
 from ig_tf.points import locate as locating
@@ -79,6 +79,7 @@ class Plan:
             "chunking": self._chunking(),
             "copied_ops": len(recipe.copy.operations),
             "shared_tensors": len(recipe.copy.shared) + len(recipe.copy.per_example),
+            "sparse_inputs": self.model.described_sparse_inputs(),
             "added": {"node": meta_graph.CALL, "signature": ATTRIBUTIONS},
         }
 
@@ -92,9 +93,32 @@ class Plan:
                 "bytes_per_row": self.recipe.bytes_per_row}
 
 
-def load(path, tags=None, signature=None, feeds=None, fixes=None, outputs=None):
-    """Reads a SavedModel without running it; see `ig_tf.model.saved_model.read`."""
-    return reader.read(path, tags, signature, feeds, fixes, outputs)
+def load(source, tags=None, signature=None, inputs=None, outputs=None, session=None, feeds=None,
+         fixes=None):
+    """Reads a model of any kind; its weights are not loaded, and it is not run.
+
+    Args:
+      source: a SavedModel folder, a frozen graph (.pb, .pbtxt), a checkpoint prefix or folder with
+        its metagraph, a TensorFlow Hub handle, folder or archive, a Keras model or file, a live
+        tf.Graph or tf.compat.v1.Session.
+      tags: the tag set of the MetaGraph, where there are several.
+      signature: name of the signature to explain.
+      inputs, outputs: the tensors of a graph without a signature: names (NAME, NAME:k, KEY=NAME),
+        tensors, or {key: either}. Without inputs, all that the outputs need.
+      session: the session of a live graph: its variables are read from it.
+      feeds: TENSOR:NAME,... of tensors that shall be inputs of `attributions`; by default the
+        queues, readers and iterators that the outputs wait for.
+      fixes: PLACEHOLDER:VALUE,... of scalars; keep_prob and the like are recognised.
+
+    Returns:
+      A `Model`.
+
+    Raises:
+      ArtifactError: it is none of these, or broken.
+      SignatureError: tags, signature, inputs, outputs, feeds or fixes are missing, not there or
+        not clear.
+    """
+    return artifact.read(source, Asked(tags, signature, inputs, outputs, session, feeds, fixes))
 
 
 def locate(model, target=None, points=locating.AUTO):
@@ -111,9 +135,8 @@ def locate(model, target=None, points=locating.AUTO):
     work = working.build(model)
     chosen = targets.resolve(work, target)
     goal = work.tensor(chosen.tensor)
-    known = {tensor.name: rows.input_state(tensor) for tensor in work.inputs.values()}
     _refuse_random(work, goal)
-    states = rows.analyse(work.graph, known, [goal], work.body_of)
+    states = rows.analyse(work.graph, rows.input_states(work), [goal], work.body_of)
     recorded = model.meta_graph.collection_def[feature_columns.COLLECTION].bytes_list.value if (
         feature_columns.COLLECTION in model.meta_graph.collection_def) else ()
     found = locating.locate(work, goal, states, points, feature_columns.records(recorded))
@@ -175,7 +198,7 @@ def save(plan, output, link=False, overwrite=False, build=attach.outputs):
     metadata["outputs"] = _outputs(traced)
     proto = meta_graph.add(plan.model, plan.recipe.work, traced, metadata)
     place = writer.link_file if link else writer.copy_file
-    writer.write(plan.model.path, output, proto, metadata, place, overwrite)
+    writer.write(plan.model, output, proto, metadata, place, overwrite)
     return metadata
 
 

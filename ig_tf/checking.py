@@ -73,7 +73,7 @@ class _Bench:
 
     def plan(self, **changes):
         metadata = self.loaded.metadata
-        model = api.load(self.loaded.path, metadata["source"]["tags"] or None,
+        model = api.load(self.loaded.path, metadata["source"]["tags"],
                          metadata["source"]["signature"], **metadata["source"].get("asked", {}))
         settings = {"target": metadata["target"]["text"],
                     "points": [point["tensor"] for point in metadata["points"]],
@@ -93,7 +93,8 @@ class _Bench:
         api.save(plan, path, link=True, build=build)
         other = artifact.load(path)
         rows = input_values(other, self.input, wanted)
-        answers = [other.run({name: value[None] for name, value in row.items()}) for row in rows]
+        answers = [other.run({name: artifact.stacked([value]) for name, value in row.items()})
+                   for row in rows]
         return {key: np.concatenate([answer[key] for answer in answers]) for key in answers[0]}
 
 

@@ -75,7 +75,12 @@ def _named(outputs):
 
 def open_v2(path, signature="attributions"):
     """A signature by `tf.saved_model.load`: a function from arrays by name to arrays by name."""
-    loaded = tf.saved_model.load(str(path))
+    return open_v2_of_tags(path, None, signature)
+
+
+def open_v2_of_tags(path, tags, signature="attributions"):
+    """The same for a SavedModel with several MetaGraphs."""
+    loaded = tf.saved_model.load(str(path), tags)
     function = loaded.signatures[signature]
     inputs = function.structured_input_signature[1]
 

@@ -9,12 +9,13 @@ from google.protobuf import message
 from ig_tf.errors import GraphError
 
 TRIED = ("2.16", "2.21")
-MOVED = (f"TensorFlow {tf.__version__}: a private API that ig_tf/graph/registry.py relies on is "
-         f"gone or behaves otherwise; it was tried on {TRIED[0]} to {TRIED[1]}. Mend registry.py, "
-         "the one file that uses it, and say so there")
+MOVED = (f"TensorFlow {tf.__version__}: a private API that ig_tf/graph/registry.py or "
+         "ig_tf/model/ops.py relies on is gone or behaves otherwise; it was tried on "
+         f"{TRIED[0]} to {TRIED[1]}. Mend the one file that uses it, and say so there")
 
 try:
     from ig_tf.graph import registry
+    from ig_tf.model import ops
 except (ImportError, AttributeError) as error:
     pytest.fail(f"{MOVED}: {error}", pytrace=False)
 
@@ -27,8 +28,9 @@ def relied_on(holds, what):
 
 
 def test_the_versions_tried_are_those_of_the_module():
-    stated = re.search(r"TensorFlow (\S+) to (\S+);", registry.__doc__)
-    assert stated and stated.groups() == TRIED
+    for module in (registry, ops):
+        stated = re.search(r"TensorFlow (\S+) to (\S+);", module.__doc__)
+        assert stated and stated.groups() == TRIED
 
 
 @pytest.mark.parametrize("op_type", ["MatMul", "ParseExampleV2", "While", "StatefulPartitionedCall",
@@ -44,6 +46,12 @@ def test_an_unknown_op_is_none_and_refused_by_name():
     relied_on(not registry.is_known("NoSuchOpAnywhere"), "an unknown op is found")
     with pytest.raises(GraphError, match="'NoSuchOpAnywhere' is not known to this TensorFlow"):
         registry.op_def("NoSuchOpAnywhere")
+
+
+@pytest.mark.parametrize("op_type, runs", [("MatMul", True), ("RestoreV2", True),
+                                           ("TPUReplicateMetadata", False)])
+def test_whether_an_op_has_a_kernel(op_type, runs):
+    relied_on(ops.has_kernel(op_type) is runs, f"get_registered_kernels_for_op({op_type!r})")
 
 
 @pytest.mark.parametrize("op_type, stateful", [

@@ -12,7 +12,10 @@ import sys
 from absl import flags
 
 from ig_tf.errors import RecordError
-from tools import program
+from tools import model_flags, program
+
+model_flags.define_libraries()
+flags.adopt_module_key_flags(model_flags)
 
 _MODEL = flags.DEFINE_string("model", None, "Directory that `ig-tf instrument` wrote.",
                              required=True)
@@ -27,6 +30,7 @@ _VOCABULARY = flags.DEFINE_string("vocabulary", None, "Text file with the word o
 
 
 def main(_):
+    model_flags.load_libraries()
     from ig_tf.run.attribute import attribute
     from ig_tf.run.results import read
     count = attribute(_MODEL.value, _INPUT.value, _OUTPUT.value, _BATCH.value, _LIMIT.value,

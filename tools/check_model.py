@@ -13,7 +13,10 @@ import sys
 
 from absl import flags
 
-from tools import program
+from tools import model_flags, program
+
+model_flags.define_libraries()
+flags.adopt_module_key_flags(model_flags)
 
 _MODEL = flags.DEFINE_string("model", None, "Directory that `ig-tf instrument` wrote.",
                              required=True)
@@ -26,6 +29,7 @@ _FORMAT = flags.DEFINE_enum("format", "text", ["text", "json"], "For people or f
 
 
 def main(_):
+    model_flags.load_libraries()
     from ig_tf.checking import check
     from ig_tf.run import checks
     found = check(_MODEL.value, _INPUT.value, _LIMIT.value, _TOLERANCE.value, _STEPS.value,

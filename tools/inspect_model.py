@@ -1,6 +1,6 @@
-"""Shows what a SavedModel takes and gives, and where it can be attributed to. Runs nothing.
+"""Shows what a model takes and gives, and where it can be attributed to. Runs nothing.
 
-  ig-tf inspect --model=DIR [--signature=NAME] [--target=OUTPUT:INDEX] [--format=json]
+  ig-tf inspect --model=MODEL [--signature=NAME] [--target=OUTPUT:INDEX] [--format=json]
 """
 
 import json
@@ -19,10 +19,12 @@ def main(_):
     from ig_tf import api, describe
     from ig_tf.errors import PointError, TargetError
     values = flags.FLAGS
-    model = api.load(values.model, values.tags, values.signature, values.feed, values.fix)
+    model = model_flags.load()
     if _FORMAT.value == "text":
         print(describe.signatures_text(model))
         print(describe.feeds_text(model.feeds, model.fixes), end="")
+        for note in model.chosen:
+            print(f"  chosen: {note}")
     try:
         located = api.locate(model, values.target, model_flags.points(values.points))
     except (TargetError, PointError) as error:
@@ -31,6 +33,7 @@ def main(_):
         print(f"\nno attribution as it stands: {error}")
         return 1
     described = {"signature": model.signature_name, "tags": list(model.tags),
+                 "choices": list(model.chosen),
                  "target": located.target.text(),
                  "feeds": [feed.described() for feed in model.feeds],
                  "fixes": [fix.described() for fix in model.fixes],

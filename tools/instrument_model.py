@@ -39,7 +39,7 @@ def main(_):
     values = flags.FLAGS
     if not _DRY_RUN.value and not _OUTPUT.value:
         raise IgTfError("--output=DIR is needed (or --dry_run, to see the plan only).")
-    model = api.load(values.model, values.tags, values.signature, values.feed, values.fix)
+    model = model_flags.load()
     plan = api.instrument(model, values.target, model_flags.points(values.points),
                           _BASELINE.value, _STEPS.value, _RULE.value, _ROWS.value)
     described = plan.described()

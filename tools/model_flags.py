@@ -1,15 +1,28 @@
 """Flags that more than one program takes."""
 
+import importlib
+import os
+import sys
+
 from absl import flags
+
+from ig_tf.errors import ArtifactError
 
 
 def define_choice():
     """Which model, MetaGraph, signature, target and points."""
-    flags.DEFINE_string("model", None, "Directory of a SavedModel.", required=True)
+    define_libraries()
+    flags.DEFINE_string(
+        "model", None, "The model: a SavedModel folder, a frozen graph (.pb, .pbtxt), a checkpoint "
+        "(model.ckpt-1000 beside its .meta), a TensorFlow Hub handle, folder or .tar.gz, or a "
+        "Keras file (.keras, .h5).", required=True)
     flags.DEFINE_list("tags", None, "Tag set of the MetaGraph, for example serve. By default the "
                       "only one, or serve.")
     flags.DEFINE_string("signature", None, "Signature to explain. By default serving_default, or "
                         "the only one.")
+    flags.DEFINE_list("inputs", None, "For a graph without a signature: what it takes, NAME, "
+                      "NAME:k or KEY=NAME of tensors. Without it, all that the outputs need.")
+    flags.DEFINE_list("outputs", None, "For a graph without a signature: what it gives, likewise.")
     flags.DEFINE_string(
         "target", None, "What to explain, one number per example: OUTPUT, OUTPUT:INDEX (several "
         "axes: OUTPUT:2,5) or OUTPUT:top, the class with the highest score of each example. "
@@ -24,6 +37,43 @@ def define_choice():
     flags.DEFINE_string(
         "fix", None, "Scalars that the graph needs and that are no data, PLACEHOLDER:VALUE,... "
         "(keep_prob:1.0,is_training:false). By default those that are recognised.")
+
+
+def define_libraries():
+    """What the model's graph needs beyond TensorFlow itself."""
+    flags.DEFINE_list("load_op_library", [], "Libraries (.so) of custom ops to load first. They "
+                      "are code that runs in this process.")
+    flags.DEFINE_list("import", [], "Python modules to import first, that register ops or Keras "
+                      "layers, for example tensorflow_text. They are code that runs.")
+
+
+def load_libraries():
+    """Loads what the flags of `define_libraries` name.
+
+    Raises:
+      ArtifactError: a library or module cannot be loaded.
+    """
+    import tensorflow as tf
+    for file in flags.FLAGS.load_op_library:
+        try:
+            tf.load_op_library(file)
+        except (tf.errors.OpError, OSError, RuntimeError) as error:
+            raise ArtifactError(f"--load_op_library={file} cannot be loaded: {error}") from error
+    sys.path.append(os.getcwd())  # a module of the user's own
+    for module in flags.FLAGS["import"].value:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ArtifactError(f"--import={module} cannot be imported: {error}") from error
+
+
+def load():
+    """The model that the flags of `define_choice` name."""
+    from ig_tf import api
+    load_libraries()
+    values = flags.FLAGS
+    return api.load(values.model, values.tags, values.signature, values.inputs, values.outputs,
+                    feeds=values.feed, fixes=values.fix)
 
 
 def points(values):

@@ -6,12 +6,9 @@ import shutil
 import tempfile
 
 from ig_tf.errors import OutputError
-from ig_tf.model.model import METADATA_FILE
+from ig_tf.model.model import EXTRA, METADATA_FILE
 
 PROTO_FILE = "saved_model.pb"
-EXTRA = "assets.extra"
-# Written anew, or no longer true of the changed message.
-_NOT_COPIED = ("saved_model.pb", "saved_model.pbtxt", "fingerprint.pb")
 
 
 def copy_file(source, target):
@@ -24,11 +21,11 @@ def link_file(source, target):
     os.link(source, target)
 
 
-def write(source, output, proto, metadata, place=copy_file, overwrite=False):
+def write(model, output, proto, metadata, place=copy_file, overwrite=False):
     """Writes a SavedModel directory.
 
     Args:
-      source: directory of the original; its variables, assets and other files are taken over.
+      model: the `Model`; its files (variables, assets and others) are taken over as they are.
       output: directory to make.
       proto: the `SavedModel` message.
       metadata: JSON-able record, written to assets.extra/ig_tf.json.
@@ -38,8 +35,8 @@ def write(source, output, proto, metadata, place=copy_file, overwrite=False):
     Raises:
       OutputError: the output exists, or cannot be written; nothing is left half-written.
     """
-    source, output = os.path.abspath(source), os.path.abspath(os.fspath(output))
-    _refuse(source, output, overwrite)
+    output = os.path.abspath(os.fspath(output))
+    _refuse(model, output, overwrite)
     parent = os.path.dirname(output)
     try:
         os.makedirs(parent, exist_ok=True)
@@ -48,7 +45,7 @@ def write(source, output, proto, metadata, place=copy_file, overwrite=False):
         raise OutputError(f"cannot write beside {output!r}: {error}") from error
     try:
         os.chmod(aside, 0o755)
-        _copy_tree(source, aside, place)
+        _place_files(model.files, aside, place)
         _write_bytes(os.path.join(aside, PROTO_FILE), proto.SerializeToString(deterministic=True))
         text = json.dumps(metadata, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         os.makedirs(os.path.join(aside, EXTRA), exist_ok=True)
@@ -60,31 +57,39 @@ def write(source, output, proto, metadata, place=copy_file, overwrite=False):
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _refuse(source, output, overwrite):
-    if os.path.realpath(output) == os.path.realpath(source):
-        raise OutputError(f"the output {output!r} is the model itself; choose another directory.")
-    if os.path.realpath(output).startswith(os.path.realpath(source) + os.sep):
-        raise OutputError(f"the output {output!r} lies inside the model, which would change it; "
-                          "choose another directory.")
-    if os.path.realpath(source).startswith(os.path.realpath(output) + os.sep):
-        raise OutputError(f"the model lies inside the output {output!r}; choose another directory.")
+def _refuse(model, output, overwrite):
+    for source in _sources(model):
+        if os.path.realpath(output) == source:
+            raise OutputError(f"the output {output!r} is the model itself; choose another "
+                              "directory.")
+        if os.path.isdir(source) and os.path.realpath(output).startswith(source + os.sep):
+            raise OutputError(f"the output {output!r} lies inside the model, which would change "
+                              "it; choose another directory.")
+        if source.startswith(os.path.realpath(output) + os.sep):
+            raise OutputError(f"the model lies inside the output {output!r}; choose another "
+                              "directory.")
     if os.path.lexists(output) and not overwrite:
         raise OutputError(f"{output!r} exists; nothing was written. --overwrite replaces it.")
     if os.path.lexists(output) and not os.path.isdir(output):
         raise OutputError(f"{output!r} exists and is no directory.")
 
 
-def _copy_tree(source, aside, place):
-    for folder, folders, files in os.walk(source):
-        folders.sort()
-        relative = os.path.relpath(folder, source)
-        os.makedirs(os.path.join(aside, relative), exist_ok=True)
-        for name in sorted(files):
-            if relative == "." and name in _NOT_COPIED:
-                continue
-            if relative == EXTRA and name == METADATA_FILE:
-                continue
-            place(os.path.join(folder, name), os.path.join(aside, relative, name))
+def _sources(model):
+    """Real paths that must not be overwritten: of the model, and of each file of it."""
+    found = [os.path.realpath(file) for file in model.files.values()]
+    if os.path.exists(model.path):
+        found.insert(0, os.path.realpath(model.path))
+    return found
+
+
+def _place_files(files, aside, place):
+    for relative, source in files.items():
+        target = os.path.join(aside, *relative.split("/"))
+        if os.path.isdir(source):
+            os.makedirs(target, exist_ok=True)
+            continue
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        place(source, target)
 
 
 def _write_bytes(path, data):

@@ -1,30 +1,11 @@
-"""What TensorFlow's registries know of an op. The private APIs of graph analysis stand here.
+"""What TensorFlow's registries know of an op. The private APIs stand here and in model/ops.py.
 
 Tried on TensorFlow 2.16 to 2.21; tests/test_private_apis.py says so when they move.
 """
 
-from tensorflow.python.framework import op_def_registry
 from tensorflow.python.framework import ops
 
-from ig_tf.errors import GraphError
-
-
-def op_def(op_type):
-    """The OpDef of an op type.
-
-    Raises:
-      GraphError: the op is not registered in this process (a custom op, or a removed one).
-    """
-    found = op_def_registry.get(op_type)
-    if found is None:
-        raise GraphError(
-            f"op {op_type!r} is not known to this TensorFlow: a custom op whose library is not "
-            "loaded, or one that was removed. Import the package that registers it first.")
-    return found
-
-
-def is_known(op_type):
-    return op_def_registry.get(op_type) is not None
+from ig_tf.model.ops import is_known, op_def  # noqa: F401  (found here by graph analysis)
 
 
 def is_stateful(op_type):

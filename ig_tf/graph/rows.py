@@ -8,7 +8,8 @@ The rules are the tables in row_rules.py, size_rules.py and sparse_rules.py.
 from ig_tf.graph import list_rules, loop_rows, registry, row_rules, size_rules, sparse_rules
 from ig_tf.graph.inline import READERS
 from ig_tf.graph.partitions import STITCHES, parted_lookup
-from ig_tf.graph.states import SHARED, Distinct, Mixed, OfTurn, Rows, Values, is_shared
+from ig_tf.graph.states import (SHARED, Distinct, Mixed, OfTurn, Rows, SparseIndices, SparseShape,
+                                Values, is_shared)
 from ig_tf.graph.walk import ancestors_in_order
 
 PURE = ("StatelessWhile", "StatelessIf")  # whatever they do, they do to what they are given
@@ -19,6 +20,21 @@ def input_state(tensor):
     if tensor.shape.rank == 0:
         return SHARED
     return Rows(0)
+
+
+def input_states(work):
+    """{tensor name: state} of all inputs of a working graph, the parts of sparse ones too."""
+    states = {tensor.name: input_state(tensor) for tensor in work.inputs.values()}
+    for name, keys in work.sparse.items():
+        indices, values, shape = (work.inputs[key] for key in keys)
+        rank = shape.shape[0] if shape.shape.rank == 1 else None
+        if rank is None and indices.shape.rank == 2:
+            rank = indices.shape[1]
+        unproved = Mixed(f"sparse input {name}, whose rank is not known")
+        states[indices.name] = SparseIndices() if rank else unproved
+        states[values.name] = Values() if rank else unproved
+        states[shape.name] = SparseShape(rank) if rank else unproved
+    return states
 
 
 def analyse(graph, known, targets, body_of):

@@ -8,15 +8,15 @@ import functools
 import itertools
 import re
 
-import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
-from ig_tf.graph import branches, conds, registry
+from ig_tf.graph import branches, conds
 from ig_tf.graph.inline import function_names, inline
 from ig_tf.graph.raise_loops import raise_loops
 from ig_tf.model.answering import FEED_SCOPE, moved
 from ig_tf.model.model import SCOPE
+from ig_tf.model.ops import import_graph, refuse_without_kernel
 
 _IMPORT = "import_{}_"
 _IMPORTS = itertools.count()  # a prefix unique to each import: functions of two models never meet
@@ -48,6 +48,7 @@ class Work:
       originals: names of nodes that the model's top level has too.
       changed: {(function or None, node name): sentence} what was made differentiable (D3a).
       refused: {frame of a TensorFlow 1 loop that could not be raised: why} (D12).
+      sparse: {name: keys of `inputs`} of the sparse inputs, see `Model.sparse_inputs`.
     """
 
     graph_def: object
@@ -57,10 +58,18 @@ class Work:
     originals: frozenset
     changed: dict
     refused: dict = dataclasses.field(default_factory=dict)
+    sparse: dict = dataclasses.field(default_factory=dict)
     _bodies: dict = dataclasses.field(default_factory=dict)
 
     def tensor(self, name):
         return self.graph.get_tensor_by_name(name)
+
+    def input_names(self):
+        """{tensor name: signature input}: the parts of a sparse input have its name."""
+        names = {tensor.name: key for key, tensor in self.inputs.items()}
+        for name, parts in self.sparse.items():
+            names.update({self.inputs[part].name: name for part in parts})
+        return names
 
     def matching(self, name):
         """Tensors that a name can mean: NODE, NODE:k, or the end of a path of calls.
@@ -99,10 +108,6 @@ def build(model):
       GraphError: an op that this TensorFlow does not know, a broken or recursive graph.
     """
     inputs, outputs = model.inputs(), model.outputs()
-    for name, tensor in inputs.items():
-        if not tensor:
-            raise GraphError(f"signature input {name!r} is a composite tensor (sparse or ragged); "
-                             "signatures with such inputs are not handled yet.")
     flat = inline(model.working_graph_def, [*inputs.values(), *outputs.values()])
     conds.resolve(flat.graph_def, {name.partition(":")[0] for name in inputs.values()})
     producer_ops = model.meta_graph.meta_info_def.stripped_op_list
@@ -115,6 +120,7 @@ def build(model):
     graph = import_graph(graph_def, producer_ops)
     while _state_shapes(graph_def, graph):
         graph = import_graph(graph_def, producer_ops)
+    refuse_without_kernel(graph_def)
 
     def find(name):
         try:
@@ -125,7 +131,7 @@ def build(model):
 
     return Work(graph_def, graph, {k: find(v) for k, v in inputs.items()},
                 {k: find(v) for k, v in outputs.items()}, raised.originals, changed,
-                raised.refused)
+                raised.refused, model.sparse_inputs())
 
 
 def _named(flat, name):
@@ -141,34 +147,6 @@ def _originals(model, flat):
     beside = {name for name in flat.originals if name.startswith(FEED_SCOPE)
               and name + ":0" in model.inputs().values()}
     return (flat.originals - moved(model)) | beside
-
-
-def import_graph(graph_def, producer_ops=None):
-    """A GraphDef in a new tf.Graph; nothing is run.
-
-    Raises:
-      GraphError: unknown ops (all are named), or a graph that TensorFlow refuses.
-    """
-    nodes = itertools.chain(
-        graph_def.node, *(function.node_def for function in graph_def.library.function))
-    functions = {function.signature.name for function in graph_def.library.function}
-    unknown = sorted({node.op for node in nodes if node.op not in functions
-                      and not registry.is_known(node.op)})
-    if unknown:
-        raise GraphError(
-            f"ops that this TensorFlow ({tf.__version__}) does not know: {', '.join(unknown)}. "
-            "Import the package that registers them (for example tensorflow_text) first.")
-    graph = tf.Graph()
-    copy = graph_pb2.GraphDef()  # import_graph_def may change what it is given
-    copy.CopyFrom(graph_def)
-    if producer_ops is not None and not producer_ops.op:
-        producer_ops = None
-    try:
-        with graph.as_default():
-            tf.graph_util.import_graph_def(copy, name="", producer_op_list=producer_ops)
-    except (ValueError, TypeError) as error:
-        raise GraphError(f"TensorFlow refuses the model's graph: {error}") from error
-    return graph
 
 
 def _differentiable(graph_def):

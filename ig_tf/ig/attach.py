@@ -197,11 +197,10 @@ def _alone_each(recipe, values, measure):
     """
     shared = {name: values[name] for name in (*recipe.copy.shared, *recipe.prefix.shared)}
     inputs = {name: values[name] for name in recipe.prefix.replaced}
-    examples = tf.shape(next(t for t in inputs.values() if t.shape.rank != 0))[0]
+    examples = _examples(recipe.work, inputs)
 
     def explain(example):
-        sliced = {name: tensor[example:example + 1] if tensor.shape.rank != 0 else tensor
-                  for name, tensor in inputs.items()}
+        sliced = _one_example(recipe.work, inputs, example)
         mine = surgery.copy(recipe.work, recipe.prefix, {**shared, **sliced})
         mine.update(sliced)
         # One example must give one row; anything else is no value per example.
@@ -222,6 +221,37 @@ def _alone_each(recipe, values, measure):
         lambda: tf.map_fn(explain, tf.range(examples), parallel_iterations=1,
                           fn_output_signature=specs),
         lambda: _nothing(measure, specs))
+
+
+def _sparse(work, inputs):
+    """The sparse inputs as such: lists of the names of their parts, and a tf.SparseTensor each."""
+    for keys in work.sparse.values():
+        names = [work.inputs[key].name for key in keys]
+        yield names, tf.SparseTensor(*(inputs[name] for name in names))
+
+
+def _examples(work, inputs):
+    """How many examples a batch has."""
+    parts = []
+    for names, sparse in _sparse(work, inputs):
+        parts.extend(names)
+        examples = sparse.dense_shape[0]
+    dense = [tensor for name, tensor in inputs.items()
+             if name not in parts and tensor.shape.rank != 0]
+    return tf.shape(dense[0])[0] if dense else tf.cast(examples, tf.int32)
+
+
+def _one_example(work, inputs, example):
+    """Inputs {tensor name: tensor} of one example; scalars belong to all."""
+    sliced = {name: tensor[example:example + 1] if tensor.shape.rank != 0 else tensor
+              for name, tensor in inputs.items()}
+    for names, sparse in _sparse(work, inputs):
+        others = tf.zeros_like(sparse.dense_shape)[1:]
+        start = tf.concat([[tf.cast(example, tf.int64)], others], 0)
+        size = tf.concat([[tf.constant(1, tf.int64)], sparse.dense_shape[1:]], 0)
+        one = tf.sparse.slice(sparse, start, size)
+        sliced.update(zip(names, (one.indices, one.values, one.dense_shape)))
+    return sliced
 
 
 def _padded(row, width):

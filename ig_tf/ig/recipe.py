@@ -96,8 +96,9 @@ def _not_by_rows(states, points, tensors, goal):
 
 
 def _refuse_fixed_batch(work, reason):
+    parts = {part for keys in work.sparse.values() for part in keys}
     for name, tensor in work.inputs.items():
-        if tensor.shape.rank and tensor.shape[0] not in (None, 1):
+        if name not in parts and tensor.shape.rank and tensor.shape[0] not in (None, 1):
             raise GraphError(f"each example would have to run alone ({reason}), but input "
                              f"{name!r} has a fixed batch of {tensor.shape[0]}.")
 

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 
 from ig_tf.errors import SignatureError
+from ig_tf.model.sparse_specs import sparse_arguments
 
 # Signatures that no client calls: TensorFlow's own and the ones that ig_tf adds.
 INIT_SIGNATURES = ("__saved_model_init_op", "__saved_model_train_op")
@@ -12,15 +13,16 @@ SCOPE = "ig_tf/"  # every added node lives here
 FUNCTION_PREFIX = "ig_tf_"  # every added function is named so
 COLLECTION = "ig_tf"
 NAMED_OUTPUTS = "(named outputs)"  # instead of a signature's name
+EXTRA = "assets.extra"
 METADATA_FILE = "ig_tf.json"  # under assets.extra/
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A SavedModel on disk, read but not run.
+    """A model of any kind, read but not run, as the SavedModel that it is or will be.
 
     Attributes:
-      path: directory of the SavedModel.
+      path: what was read, for people: a directory, a file, a prefix, a handle, or words.
       proto: the whole `SavedModel` message, as it was before any instrumentation.
       index: which MetaGraph of it was chosen.
       signature_name: which signature is explained.
@@ -30,6 +32,9 @@ class Model:
       working: GraphDef in which these inputs are placeholders and scalars are fixed, or None.
       feeds: the `Feed`s that were swapped in it.
       fixes: the `Fix`es that were made in it.
+      files: {place in the SavedModel: file to take it from}, variables and assets among them; a
+        folder stands for an empty one.
+      owner: what must live as long as the model (a temporary folder), or None.
     """
 
     path: str
@@ -41,6 +46,8 @@ class Model:
     working: object = None
     feeds: tuple = ()
     fixes: tuple = ()
+    files: dict = dataclasses.field(default_factory=dict)
+    owner: object = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def meta_graph(self):
@@ -67,12 +74,50 @@ class Model:
         return tuple(sorted(self.meta_graph.meta_info_def.tags))
 
     def inputs(self):
-        """{signature input name: tensor name}, in the order of the names."""
-        return {key: self.signature.inputs[key].name for key in sorted(self.signature.inputs)}
+        """{signature input name: tensor name}, in the order of the names.
+
+        A sparse input is three, named as `tf.saved_model.load` names them: NAME_indices,
+        NAME_values and NAME_dense_shape.
+
+        Raises:
+          SignatureError: an input is a composite tensor of another kind.
+        """
+        found = {}
+        for key in sorted(self.signature.inputs):
+            info = self.signature.inputs[key]
+            if info.WhichOneof("encoding") == "coo_sparse":
+                found.update(zip(sparse_keys(key), _sparse_tensors(info)))
+            elif info.name:
+                found[key] = info.name
+            else:
+                raise SignatureError(
+                    f"input {key!r} of signature {self.signature_name!r} is a composite tensor "
+                    "(ragged, or of a type of its own): only dense and sparse inputs can be "
+                    "attributed. Choose a signature that takes records or dense tensors.")
+        return found
+
+    def sparse_inputs(self):
+        """{name: keys of `inputs()`} of the sparse inputs: indices, values and dense shape."""
+        return {name: tuple(entry["keys"])
+                for name, entry in self.described_sparse_inputs().items()}
+
+    def described_sparse_inputs(self):
+        """{name: {"keys", "shape"}} as JSON-able data: how the sparse inputs are fed."""
+        described = {}
+        for name in sorted(self.signature.inputs):
+            info = self.signature.inputs[name]
+            if info.WhichOneof("encoding") == "coo_sparse":
+                sizes = [None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim]
+                described[name] = {"keys": list(sparse_keys(name)), "shape": sizes}
+        flattened = sparse_arguments(self.meta_graph, self.signature_name)
+        for name, (keys, shape) in sorted(flattened.items()):
+            described[name] = {"keys": list(keys), "shape": list(shape)}
+        return described
 
     def outputs(self):
-        """{signature output name: tensor name}, in the order of the names."""
-        return {key: self.signature.outputs[key].name for key in sorted(self.signature.outputs)}
+        """{signature output name: tensor name}, in the order of the names; dense ones only."""
+        return {key: self.signature.outputs[key].name for key in sorted(self.signature.outputs)
+                if self.signature.outputs[key].name}
 
     def asked(self):
         """What `load` has to be told to make the same of the model again, as JSON-able data."""
@@ -90,6 +135,23 @@ class Model:
         return hashlib.sha256(self.proto.SerializeToString(deterministic=True)).hexdigest()
 
 
+def sparse_keys(name):
+    """Names of the parts of a sparse input, as `tf.saved_model.load` makes them."""
+    return (f"{name}_indices", f"{name}_values", f"{name}_dense_shape")
+
+
+def _sparse_tensors(info):
+    sparse = info.coo_sparse
+    return (sparse.indices_tensor_name, sparse.values_tensor_name,
+            sparse.dense_shape_tensor_name)
+
+
+def usable_signatures(meta_graph):
+    """Names of the signatures that a client can call, sorted."""
+    return sorted(key for key in meta_graph.signature_def
+                  if key not in INIT_SIGNATURES and key != ATTRIBUTIONS)
+
+
 def choose_signature(meta_graph, name):
     """The name of the signature to explain, and a sentence if it was a choice.
 
@@ -100,9 +162,7 @@ def choose_signature(meta_graph, name):
     Raises:
       SignatureError: no such signature, none at all, or several without a default.
     """
-    candidates = sorted(
-        key for key in meta_graph.signature_def
-        if key not in INIT_SIGNATURES and key != ATTRIBUTIONS)
+    candidates = usable_signatures(meta_graph)
     if name is not None:
         if name not in candidates:
             raise SignatureError(

@@ -6,26 +6,26 @@ from google.protobuf import message, text_format
 from tensorflow.core.protobuf import saved_model_pb2
 
 from ig_tf.errors import ArtifactError, SignatureError
-from ig_tf.model import strip
+from ig_tf.model import contents, named, prune, strip
 from ig_tf.model.answering import answering
-from ig_tf.model.model import NAMED_OUTPUTS, Model, choose_signature
+from ig_tf.model.model import (EXTRA, METADATA_FILE, NAMED_OUTPUTS, Model, choose_signature,
+                               usable_signatures)
 
 # The two files that can hold the message; the first that exists is read, as TensorFlow does.
 PROTO_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
-def read(path, tags=None, signature=None, feeds=None, fixes=None, outputs=None):
+def read(path, asked, usual=(), note=None):
     """Reads a SavedModel.
 
     Args:
       path: its directory.
-      tags: the tag set as an iterable of strings; None takes the only MetaGraph, or the one
-        tagged `serve` alone.
-      signature: the name of the signature to explain; None takes serving_default or the only one.
-      feeds: TENSOR:NAME,... of tensors that shall be inputs of `attributions`; by default the
-        queues, readers and iterators that the signature waits for.
-      fixes: PLACEHOLDER:VALUE,... of scalars; keep_prob and the like are recognised.
-      outputs: tensors to explain instead of a signature's outputs.
+      asked: `Asked`. Without tags the only MetaGraph is taken, or the one tagged `serve` alone;
+        without a signature serving_default or the only one. Of inputs and outputs that are named
+        a signature is made; where outputs wait for what is no placeholder, they are explained in
+        a working graph.
+      usual: names of signatures that are taken before serving_default.
+      note: a sentence that says what was recognised, or None.
 
     Returns:
       A `Model` whose message is free of what an earlier instrumentation added.
@@ -40,13 +40,97 @@ def read(path, tags=None, signature=None, feeds=None, fixes=None, outputs=None):
         raise ArtifactError(f"{path} holds a SavedModel message without any MetaGraph.")
     for meta_graph in proto.meta_graphs:
         strip.strip(meta_graph)
-    index, tag_note = _choose_meta_graph(proto, tags)
+    index, tag_note = _choose_meta_graph(proto, asked.tags)
     # What is added needs a library. An empty one says the same as none; later none could tell.
     proto.meta_graphs[index].graph_def.library.SetInParent()
-    name, signature_note = (NAMED_OUTPUTS, None) if outputs else choose_signature(
-        proto.meta_graphs[index], signature)
-    notes = tuple(note for note in (tag_note, signature_note) if note)
-    return answering(Model(path, proto, index, name, notes), outputs, feeds, fixes)
+    meta_graph = proto.meta_graphs[index]
+    by_name = asked.names_tensors and not _are_placeholders(meta_graph.graph_def, asked)
+    if by_name:
+        name, signature_note = NAMED_OUTPUTS, None
+    elif asked.names_tensors:
+        name, signature_note = _made_signature(meta_graph, asked)
+    elif not (asked.signature or usable_signatures(meta_graph)
+              or meta_graph.HasField("object_graph_def")):
+        raise named.ask(meta_graph.graph_def)
+    else:
+        wanted = next((name for name in usual if name in meta_graph.signature_def), None)
+        name, signature_note = choose_signature(meta_graph, asked.signature or wanted)
+    notes = tuple(text for text in (note, tag_note, signature_note) if text)
+    model = Model(path, proto, index, name, notes, files=files_of(path))
+    if not by_name:
+        return answering(model, None, asked.feeds, asked.fixes)
+    return answering(model, named.tensors(asked.outputs, "output"), _all_feeds(asked), asked.fixes)
+
+
+def _are_placeholders(graph_def, asked):
+    """Whether a signature can be made of the named inputs: nothing has to be swapped for it."""
+    if not asked.inputs or not asked.outputs or asked.feeds:
+        return not asked.outputs  # outputs are asked for
+    nodes = prune.nodes_by_name(graph_def)
+    inputs = named.tensors(asked.inputs, "input")
+    return all(prune.node_name(tensor) not in nodes
+               or nodes[prune.node_name(tensor)].op in prune.PLACEHOLDERS
+               for tensor in inputs.values())
+
+
+def _all_feeds(asked):
+    """What shall be inputs: by --feed, and by --inputs where these are computed."""
+    if not asked.inputs:
+        return asked.feeds
+    inputs = {tensor: key for key, tensor in named.tensors(asked.inputs, "input").items()}
+    if not asked.feeds:
+        return inputs
+    raise SignatureError("name what shall be fed either with --inputs or with --feed, not both.")
+
+
+def _made_signature(meta_graph, asked):
+    """Adds a signature of named tensors; the graph itself stays as it is.
+
+    Returns:
+      (its name, a sentence).
+    """
+    if meta_graph.HasField("object_graph_def"):
+        raise SignatureError("signatures of a TensorFlow 2 SavedModel are functions: one cannot be "
+                             "made of tensors. Choose one with --signature, without --inputs and "
+                             "--outputs.")
+    inputs = named.tensors(asked.inputs, "input")
+    outputs = named.tensors(asked.outputs, "output")
+    if not inputs or not outputs:
+        raise named.ask(meta_graph.graph_def)
+    named.refuse_missing(meta_graph.graph_def, inputs, "input")
+    named.refuse_missing(meta_graph.graph_def, outputs, "output")
+    name = asked.signature or prune.unused_name("serving_default", meta_graph.signature_def)
+    if name in meta_graph.signature_def:
+        raise SignatureError(f"the model has a signature {name!r} already; with --inputs and "
+                             "--outputs, --signature is the name of a new one.")
+    meta_graph.signature_def[name].CopyFrom(
+        named.signature_of(meta_graph.graph_def, inputs, outputs))
+    return name, f"signature {name} was made of the named inputs and outputs"
+
+
+# Files of a SavedModel that are written anew, or no longer true of the changed message.
+WRITTEN_ANEW = (*PROTO_FILES, "fingerprint.pb", f"{EXTRA}/{METADATA_FILE}")
+
+
+def files_of(path):
+    """{place in the SavedModel: file}, all but what is written anew; empty folders too.
+
+    A link to a folder is followed, so that no weights are left behind.
+    """
+    path = os.path.abspath(path)
+    found, entered = {}, {os.path.realpath(path)}
+    for folder, folders, names in os.walk(path, followlinks=True):
+        folders[:] = sorted(name for name in folders
+                            if os.path.realpath(os.path.join(folder, name)) not in entered)
+        entered.update(os.path.realpath(os.path.join(folder, name)) for name in folders)
+        relative = os.path.relpath(folder, path).replace(os.sep, "/")
+        inside = "" if relative == "." else relative + "/"
+        if relative != "." and not folders and not names:
+            found[relative] = folder
+        for name in sorted(names):
+            if inside + name not in WRITTEN_ANEW:
+                found[inside + name] = os.path.join(folder, name)
+    return found
 
 
 def read_proto(path):
@@ -70,18 +154,17 @@ def read_proto(path):
 def _parse(file):
     proto = saved_model_pb2.SavedModel()
     try:
-        with open(file, "rb") as stream:
-            data = stream.read()
+        data = contents.read_file(file)
         if file.endswith("pbtxt"):
             text_format.Parse(data.decode("utf-8"), proto)
         else:
             proto.ParseFromString(data)
     except (message.DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
         raise ArtifactError(
-            f"{file!r} is not a SavedModel message (truncated, or another kind of file): {error}"
-        ) from error
-    except OSError as error:
-        raise ArtifactError(f"cannot read {file!r}: {error}") from error
+            f"{file!r} is not a SavedModel message (truncated, or another kind of file: "
+            f"{contents.described(data)}): {error}") from error
+    if not any(one.graph_def.node for one in proto.meta_graphs) and contents.graph_def(data):
+        raise ArtifactError(f"{file!r} is not a SavedModel message: {contents.described(data)}.")
     return proto
 
 

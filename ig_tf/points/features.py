@@ -22,12 +22,13 @@ class Features:
     def __init__(self, work, targets):
         self.roots, self.body_of = {}, work.body_of
         self.unraised = work.refused
-        for name, tensor in work.inputs.items():
+        names = work.input_names()
+        for tensor in work.inputs.values():
             parsed = _parsed_features(tensor)
             if parsed:
                 self.roots.update(parsed)
             else:
-                self.roots[tensor.name] = name
+                self.roots[tensor.name] = names[tensor.name]
         self.names = list(dict.fromkeys(self.roots.values()))
         entering = {tensor.name for tensor in work.inputs.values()}
         self._masks = self._propagate(work, targets, entering)

@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from ig_tf.errors import ArtifactError, RecordError
+from ig_tf.run import sparse
 
 SIGNATURE = "attributions"
 METADATA = os.path.join("assets.extra", "ig_tf.json")
@@ -19,7 +20,7 @@ class Artifact:
     Attributes:
       path: its directory.
       metadata: the record of the instrumentation.
-      inputs: {signature input: tf.TensorSpec}.
+      inputs: {signature input: tf.TensorSpec, or `SparseSpec`}.
       function: the signature as a callable of keyword tensors.
       owner: the loaded object, which keeps variables and tables alive.
     """
@@ -33,19 +34,38 @@ class Artifact:
     def run(self, batch):
         """Answers one batch: {input: array [batch, ...]} -> {key: numpy array}.
 
+        What `stacked` makes of several examples' values is such an array, of sparse inputs too.
+
         Raises:
           RecordError: TensorFlow refuses the batch.
         """
         import tensorflow as tf
-        tensors = {name: tf.constant(batch[name].tolist() if batch[name].dtype == object
-                                     else batch[name], dtype=spec.dtype, shape=batch[name].shape)
-                   for name, spec in self.inputs.items()}
+        tensors = {}
+        for name, spec in self.inputs.items():
+            if isinstance(spec, sparse.SparseSpec):
+                parts = sparse.batch(batch[name], spec)
+                dtypes = (tf.int64, spec.dtype, tf.int64)
+                tensors.update({key: _constant(parts[key], dtype)
+                                for key, dtype in zip(spec.keys, dtypes)})
+            else:
+                tensors[name] = _constant(batch[name], spec.dtype)
         try:
             return {key: value.numpy() for key, value in self.function(**tensors).items()}
         except tf.errors.ResourceExhaustedError:
             raise
         except tf.errors.OpError as error:
             raise RecordError(_first_lines(error.message)) from error
+
+
+def _constant(array, dtype):
+    import tensorflow as tf
+    values = array.tolist() if array.dtype == object else array
+    return tf.constant(values, dtype=dtype, shape=array.shape)
+
+
+def stacked(values):
+    """Values of several examples as one batch of an input."""
+    return values if isinstance(values[0], sparse.SparseRow) else np.stack(values)
 
 
 def read_metadata(path):
@@ -77,12 +97,16 @@ def load(path):
     try:
         if metadata["source"].get("asked"):
             return _by_session(os.fspath(path), metadata)
-        owner = tf.saved_model.load(os.fspath(path), tags=metadata["source"]["tags"] or None)
+        owner = tf.saved_model.load(os.fspath(path), tags=metadata["source"]["tags"])
         function = owner.signatures[SIGNATURE]
     except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
-        raise ArtifactError(f"TensorFlow cannot load {os.fspath(path)!r}: {error}") from error
-    specs = function.structured_input_signature[1]
-    return Artifact(os.fspath(path), metadata, dict(sorted(specs.items())), function, owner)
+        advice = (" An op of another package: import that first (--import=MODULE or "
+                  "--load_op_library=FILE.so)." if "not registered" in str(error) else "")
+        raise ArtifactError(
+            f"TensorFlow cannot load {os.fspath(path)!r}: {error}{advice}") from error
+    specs = sparse.specs(function.structured_input_signature[1],
+                         metadata.get("sparse_inputs", {}))
+    return Artifact(os.fspath(path), metadata, specs, function, owner)
 
 
 def _by_session(path, metadata):
@@ -109,17 +133,18 @@ def as_array(value, spec, where):
 
     Args:
       value: number, string, bytes or nested lists or arrays of them.
-      spec: tf.TensorSpec of the whole batch.
+      spec: tf.TensorSpec of the whole batch, or a `SparseSpec`.
       where: for messages, for example "record 3, input 'age'".
+
+    Returns:
+      An array, or a `SparseRow` for a sparse input.
 
     Raises:
       RecordError: the type or the shape does not fit.
     """
-    dtype = object if spec.dtype.name == "string" else spec.dtype.as_numpy_dtype
-    try:
-        array = np.array(_encoded(value) if dtype is object else value, dtype=dtype)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise RecordError(f"{where}: {_short(value)} is no {spec.dtype.name}: {error}") from error
+    if isinstance(spec, sparse.SparseSpec):
+        return sparse.as_row(value, spec, where, lambda values: _typed(values, spec, where))
+    array = _typed(value, spec, where)
     wanted = None if spec.shape.rank is None else spec.shape.as_list()[1:]
     if wanted is not None and array.ndim != len(wanted) and array.size == 1:
         array = array.reshape([1] * len(wanted))  # one number for [1], or [1] for one number
@@ -127,6 +152,15 @@ def as_array(value, spec, where):
             dim is not None and dim != found for dim, found in zip(wanted, array.shape))):
         raise RecordError(f"{where}: found shape {list(array.shape)}; the model takes "
                           f"[{', '.join('?' if d is None else str(d) for d in wanted)}].")
+    return array
+
+
+def _typed(value, spec, where):
+    dtype = object if spec.dtype.name == "string" else spec.dtype.as_numpy_dtype
+    try:
+        array = np.array(_encoded(value) if dtype is object else value, dtype=dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise RecordError(f"{where}: {_short(value)} is no {spec.dtype.name}: {error}") from error
     return array
 
 

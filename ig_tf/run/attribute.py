@@ -1,10 +1,8 @@
 """Runs an instrumented SavedModel on a file of inputs and writes results."""
 
-import numpy as np
-
 from ig_tf.errors import RecordError
 from ig_tf.run import artifact as artifacts
-from ig_tf.run import records, results
+from ig_tf.run import records, results, sparse
 from ig_tf.run.progress import progress
 
 BATCH_SIZE = 64
@@ -80,7 +78,8 @@ def _source(input, limit):
 
 def _results(loaded, source, batch_size, labels, vocabulary):
     for group in _batches(loaded, source, batch_size):
-        batch = {name: np.stack([values[name] for _, values in group]) for name in loaded.inputs}
+        batch = {name: artifacts.stacked([values[name] for _, values in group])
+                 for name in loaded.inputs}
         first, last = group[0][0].position, group[-1][0].position
         try:
             answer = loaded.run(batch)
@@ -167,7 +166,9 @@ def _shown_inputs(loaded, record, values):
     found = {}
     for name, value in values.items():
         spec = loaded.inputs[name]
-        if spec.dtype.name == "string" and value.ndim == 0:
+        if isinstance(value, sparse.SparseRow):
+            found[name] = value.shown()
+        elif spec.dtype.name == "string" and value.ndim == 0:
             parsed = records.example_features(value.item()) if None in record.values else {}
             found.update(parsed or {name: records.shown(value.item())})
         else:

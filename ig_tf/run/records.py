@@ -9,6 +9,7 @@ import os
 import numpy as np
 
 from ig_tf.errors import RecordError
+from ig_tf.run import sparse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,8 @@ def read(path):
 
     Args:
       path: .npz (one array per input, batch first), .jsonl (an object per line), .csv (a header,
-        then one line per record) or .tfrecord (serialized tf.Examples).
+        then one line per record) or .tfrecord (serialized tf.Examples). How sparse inputs are
+        written, sparse.py says.
 
     Raises:
       RecordError: no such file, an unknown ending, or a broken line, with its number.
@@ -49,11 +51,26 @@ def _npz(path):
             arrays = {name: data[name] for name in data.files}
     except (ValueError, OSError, EOFError) as error:
         raise RecordError(f"{path!r} is no .npz of plain arrays: {error}") from error
-    counts = {name: len(array) if array.ndim else None for name, array in arrays.items()}
+    arrays = _with_sparse(path, arrays)
+    counts = {name: len(array) if np.ndim(array) or isinstance(array, list) else None
+              for name, array in arrays.items()}
     if len(set(counts.values())) > 1 or None in counts.values():
         raise RecordError(f"arrays of {path!r} have different lengths: {counts}.")
     for position in range(next(iter(counts.values()), 0)):
         yield Record(position, {name: array[position] for name, array in arrays.items()})
+
+
+def _with_sparse(path, arrays):
+    """Replaces NAME/indices, NAME/values and NAME/dense_shape by the rows of NAME."""
+    found = dict(arrays)
+    for name in [key.removesuffix("/indices") for key in arrays if key.endswith("/indices")]:
+        keys = [f"{name}/{part}" for part in sparse.PARTS]
+        if all(key in arrays for key in keys):
+            try:
+                found[name] = list(sparse.split(*(found.pop(key) for key in keys)))
+            except RecordError as error:
+                raise RecordError(f"sparse input {name!r} of {path!r}: {error}") from error
+    return found
 
 
 def _jsonl(path):
