@@ -151,7 +151,7 @@ def test_outputs_by_name_take_placeholders_as_inputs(tmp_path):
     path = save(tmp_path / "model", towers)
     model = ig_tf.load(path, outputs={"sum": "Sum:0"})
     assert model.inputs() == {"x": "x:0"} and model.outputs() == {"sum": "Sum:0"}
-    with pytest.raises(SignatureError, match="no output 'nothing'"):
+    with pytest.raises(SignatureError, match="no output 'nothing:0'"):
         ig_tf.load(path, outputs="nothing")
 
 

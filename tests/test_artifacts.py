@@ -375,12 +375,6 @@ def test_names_for_the_caller(plain):
 
 
 def test_a_queue_that_nobody_feeds(queued):
-    try:
-        from ig_tf.model import feeds  # noqa: F401
-    except ImportError:
-        message = refused(SignatureError, queued, outputs=["y"])
-        assert "QueueDequeueUpTo" in message and "--inputs=rows,rows:1" in message
-        return
     model = ig_tf.load(queued, outputs=["y"])
     assert len(model.inputs()) == 2 and any("rows" in note for note in model.chosen)
 

@@ -198,6 +198,8 @@ def _alone_each(recipe, values, measure):
     shared = {name: values[name] for name in (*recipe.copy.shared, *recipe.prefix.shared)}
     inputs = {name: values[name] for name in recipe.prefix.replaced}
     examples = _examples(recipe.work, inputs)
+    with tf.control_dependencies(_one_row_each(recipe, values, inputs, examples)):
+        examples = tf.identity(examples)
 
     def explain(example):
         sliced = _one_example(recipe.work, inputs, example)
@@ -239,6 +241,19 @@ def _examples(work, inputs):
     dense = [tensor for name, tensor in inputs.items()
              if name not in parts and tensor.shape.rank != 0]
     return tf.shape(dense[0])[0] if dense else tf.cast(examples, tf.int32)
+
+
+def _one_row_each(recipe, values, inputs, examples):
+    """Checks: examples lie along axis 0 of every input and of the answer, nowhere else."""
+    parts = [name for names, _ in _sparse(recipe.work, inputs) for name in names]
+    counted = {name: tensor for name, tensor in inputs.items()
+               if name not in parts and tensor.shape.rank != 0}
+    counted[recipe.target.tensor] = values[recipe.target.tensor]
+    checks = [tf.debugging.assert_equal(tf.shape(tensor)[0], examples, message=(
+        f"{name} does not have one row for each example along its first axis; each example would "
+        "have to run alone, and it cannot be told apart (time-major tensors, folded batches)."))
+        for name, tensor in counted.items()]
+    return [check for check in checks if check is not None]
 
 
 def _one_example(work, inputs, example):

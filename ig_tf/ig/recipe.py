@@ -96,11 +96,21 @@ def _not_by_rows(states, points, tensors, goal):
 
 
 def _refuse_fixed_batch(work, reason):
+    """Alone, an example is a slice of axis 0 of every input."""
     parts = {part for keys in work.sparse.values() for part in keys}
     for name, tensor in work.inputs.items():
         if name not in parts and tensor.shape.rank and tensor.shape[0] not in (None, 1):
             raise GraphError(f"each example would have to run alone ({reason}), but input "
                              f"{name!r} has a fixed batch of {tensor.shape[0]}.")
+    free = [name for name, tensor in work.inputs.items()
+            if name not in parts and tensor.shape.rank and tensor.shape[0] is None]
+    for name, tensor in work.inputs.items():
+        if free and tensor.shape.rank and tensor.shape.rank > 1 and tensor.shape[0] == 1 and (
+                tensor.shape[1] is None):
+            raise GraphError(
+                f"input {name!r} {tensor.shape.as_list()} has its examples along axis 1 "
+                f"(time-major), others ({', '.join(free)}) along axis 0 or not said. Rows are not proved to be "
+                f"examples ({reason}), and examples cannot be run alone that way.")
 
 
 def _alone(work, inputs):

@@ -1,5 +1,6 @@
 """A SavedModel directory, read without running or restoring anything."""
 
+import dataclasses
 import os
 
 from google.protobuf import message, text_format
@@ -59,7 +60,24 @@ def read(path, asked, usual=(), note=None):
     model = Model(path, proto, index, name, notes, files=files_of(path))
     if not by_name:
         return answering(model, None, asked.feeds, asked.fixes)
-    return answering(model, named.tensors(asked.outputs, "output"), _all_feeds(asked), asked.fixes)
+    made = answering(model, named.tensors(asked.outputs, "output"), _all_feeds(asked),
+                     asked.fixes)
+    return made if made.feeds or made.fixes else _with_signature(model, made.explained, asked)
+
+
+def _with_signature(model, signature, asked):
+    """The named outputs and the placeholders that they need, as a signature of the model."""
+    signatures = model.meta_graph.signature_def
+    name = asked.signature or prune.unused_name("serving_default", signatures)
+    if name in signatures:
+        raise SignatureError(f"the model has a signature {name!r} already; with --outputs, "
+                             "--signature is the name of a new one.")
+    signatures[name].CopyFrom(signature)
+    signatures[name].method_name = named.PREDICT
+    listed = ", ".join(sorted(signature.inputs))
+    note = (f"signature {name} was made of the named outputs and of all placeholders that they "
+            f"need ({listed})")
+    return dataclasses.replace(model, signature_name=name, chosen=(*model.chosen, note))
 
 
 def _are_placeholders(graph_def, asked):
