@@ -109,8 +109,8 @@ def _refuse_fixed_batch(work, reason):
                 tensor.shape[1] is None):
             raise GraphError(
                 f"input {name!r} {tensor.shape.as_list()} has its examples along axis 1 "
-                f"(time-major), others ({', '.join(free)}) along axis 0 or not said. Rows are not proved to be "
-                f"examples ({reason}), and examples cannot be run alone that way.")
+                f"(time-major), others ({', '.join(free)}) along axis 0 or not said. Rows are not "
+                f"proved to be examples ({reason}), and examples cannot be run alone that way.")
 
 
 def _alone(work, inputs):
