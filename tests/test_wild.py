@@ -198,3 +198,26 @@ def test_a_loop_that_makes_pictures(tmp_path):
     found = made.run(raw=np.array([row.tobytes() for row in values], object))
     doubled = (2 * values).reshape(2, 2, 2, 1)
     close(found["attributions/raw"], doubled * doubled.sum((1, 2, 3), keepdims=True))
+
+
+def test_one_hots_that_are_put_together_as_integers(tmp_path):
+    """Categories and a count in one integer matrix that becomes a float: each its own point."""
+    kernel = np.random.default_rng(3).normal(size=(3 + 4 + 2, 2))
+
+    def model(a, b, n):
+        hots = [tf.one_hot(a, 3, dtype=tf.int32), tf.one_hot(b, 4, dtype=tf.int32)]
+        joined = tf.concat([tf.concat(hots, 1), tf.stack([n, 2 * n], 1)], 1)
+        return tf.reduce_sum(tf.cast(joined, tf.float64) @ kernel, 1) ** 2
+
+    made = explained(tmp_path, model, {name: builders.spec([None], tf.int32) for name in "abn"})
+    given = {"a": np.array([0, 2]), "b": np.array([3, 1]), "n": np.array([5, -1])}
+    found = made.run(**{name: value.astype(np.int32) for name, value in given.items()})
+    terms = {"a": kernel[given["a"]].sum(1), "b": kernel[3 + given["b"]].sum(1),
+             "n": given["n"] * (kernel[7] + 2 * kernel[8]).sum()}
+    whole = sum(terms.values())  # (sum of the terms)^2 from zero: each gets itself times the sum
+    for name, term in terms.items():
+        close(found[f"features/{name}"], term * whole)
+    for name in "ab":
+        assert found[f"tokens/{name}"].tolist() == given[name][:, None].tolist()
+        close(found[f"attributions/{name}"], (terms[name] * whole)[:, None])
+    close(found["prediction"], whole ** 2)

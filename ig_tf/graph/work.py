@@ -8,10 +8,11 @@ import functools
 import itertools
 import re
 
+from tensorflow import TensorShape
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
-from ig_tf.graph import branches, conds
+from ig_tf.graph import branches, conds, early_casts
 from ig_tf.graph.inline import function_names, inline
 from ig_tf.graph.raise_loops import raise_loops
 from ig_tf.model.answering import FEED_SCOPE, moved
@@ -116,7 +117,7 @@ def build(model):
                          functools.partial(import_graph, producer_ops=producer_ops))
     branches.tie(raised.graph_def)
     _rename_functions(raised.graph_def, _IMPORT.format(next(_IMPORTS)))
-    graph_def, changed = _differentiable(raised.graph_def)
+    graph_def, changed = _differentiable(early_casts.cast_parts(raised.graph_def))
     graph = import_graph(graph_def, producer_ops)
     while _state_shapes(graph_def, graph):
         graph = import_graph(graph_def, producer_ops)
@@ -212,7 +213,16 @@ def _shape_of_lookup(op):
     return None
 
 
-FORGOTTEN_SHAPES = {"LookupTableFindV2": _shape_of_lookup}
+def _shape_of_part(op):
+    """What is put together has the rank of the whole."""
+    if not op.name.startswith(SCOPE + "cast/") or op.outputs[0].shape.rank is not None:
+        return None
+    ranks = {user.outputs[0].shape.rank for user in op.outputs[0].consumers()
+             if user.type in ("Concat", "ConcatV2")} - {None}
+    return TensorShape([None] * ranks.pop()) if ranks else None
+
+
+FORGOTTEN_SHAPES = {"LookupTableFindV2": _shape_of_lookup, "Cast": _shape_of_part}
 
 
 def is_shaped(op):
@@ -222,7 +232,7 @@ def is_shaped(op):
 
 def source_name(name):
     """The name of a tensor as the model's owner knows it."""
-    for prefix in (SCOPE + "shaped/", SCOPE + "raised/", SCOPE + "inlined/"):
+    for prefix in (SCOPE + "shaped/", SCOPE + "raised/", SCOPE + "cast/", SCOPE + "inlined/"):
         name = name.removeprefix(prefix)
     return name
 

@@ -16,7 +16,8 @@ from ig_tf.graph.partitions import STITCHES
 from ig_tf.graph.work import is_shaped
 from ig_tf.points.bags import POOLINGS, QUOTIENTS
 from ig_tf.points.bodies import FUNCTIONS, MERGES, inner_lookups, lookup_of_branches
-from ig_tf.points.lookups import LOOKUPS, lookup_at, lookup_behind, of_distinct_ids
+from ig_tf.points.lookups import (LOOKUPS, lookup_at, lookup_behind, of_distinct_ids,
+                                  one_hot_behind)
 
 # Their gradient exists and is zero almost everywhere: nothing behind them gets attribution.
 ZERO_GRADIENT = frozenset({"Round", "Rint", "Floor", "Ceil", "Sign", "FloorDiv", "FloorMod",
@@ -209,7 +210,7 @@ def classify(tensor, features, inputs):
         return Stop(tensor, "tokens")
     if lookup_of_branches(tensor, features):
         return Stop(tensor, "tokens")
-    if op.type == "OneHot":
+    if op.type == "OneHot" or op.type == "Cast" and one_hot_behind(tensor):
         return Stop(tensor, "one_hot", "a one-hot that only picks among numbers"
                     if _only_picks(tensor, features) else None)
     if op.type.startswith(POOLING):

@@ -82,6 +82,13 @@ def of_distinct_ids(tensor):
     return ids.op.type in UNIQUE and ids.value_index == 0
 
 
+def one_hot_behind(tensor):
+    """The OneHot op whose numbers these are, perhaps as floats and in another shape, or None."""
+    while tensor.op.type in _SAME_ROWS:
+        tensor = tensor.op.inputs[0]
+    return tensor.op if tensor.op.type == "OneHot" else None
+
+
 def matrix_of_one_hot(one_hot, features):
     """The `Table` that a one-hot is multiplied with, or None where it goes on as it is."""
     queue, seen = [one_hot], set()

@@ -8,7 +8,8 @@ from ig_tf.graph.work import is_shaped, source_name
 from ig_tf.points import names
 from ig_tf.points.bags import read_bag
 from ig_tf.points.bodies import lookup_of_branches
-from ig_tf.points.lookups import Lookup, lookup_behind, matrix_of_one_hot, of_distinct_ids
+from ig_tf.points.lookups import (Lookup, lookup_behind, matrix_of_one_hot, of_distinct_ids,
+                                  one_hot_behind)
 from ig_tf.points.point import KINDS, Point, unique_names
 from ig_tf.points.sent import what_was_sent
 from ig_tf.points.tables import Table
@@ -92,8 +93,9 @@ def read(stop, features):
                          lookup.ids, sent)
         return _Read(stop, "pooled", features.of(tensor), lookup and lookup.table)
     if stop.kind == "one_hot":
-        ids = tensor.op.inputs[0]
-        last = tensor.op.get_attr("axis") in (-1, ids.shape.rank)
+        one_hot = one_hot_behind(tensor)
+        ids = one_hot.inputs[0]
+        last = one_hot.get_attr("axis") in (-1, ids.shape.rank)
         sent = what_was_sent(ids, features)
         return _Read(stop, "one_hot", _features_of(sent, ids, features),
                      matrix_of_one_hot(tensor, features), ids,
