@@ -10,6 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from ig_tf import api
 from ig_tf.errors import IgTfError, PointError
 from ig_tf.model.model import Model
+from ig_tf.points.names import hinted
 from ig_tf.points.point import unique_names
 
 tf1 = tf.compat.v1
@@ -131,7 +132,8 @@ def test_a_number_that_is_used_both_as_it_is_and_bucketized():
         buckets = tf.raw_ops.Bucketize(input=x, boundaries=[-1.0, 0.0, 1.0])
         return tf.sin(x) + total(tf.one_hot(buckets, 4, name="hot") @ table(rows=4))
     found = cut(model(build, x=NUMBER))
-    assert summary(found) == {"x": ("dense", "x:0", ("x",)), "x_bucketized": ("one_hot", "hot:0", ("x",))}
+    assert summary(found) == {"x": ("dense", "x:0", ("x",)),
+                              "x_bucketized": ("one_hot", "hot:0", ("x",))}
     assert not found.held_constant
 
 
@@ -243,7 +245,8 @@ def test_each_path_crosses_the_cut_once():
         ids = tf.cast(tf.abs(hidden) * 5, tf.int32)
         return total(hidden) + total(tf.gather(table(), ids, name="look"))
     found = cut(model(build, x=FLOAT))
-    assert summary(found) == {"x": ("dense", "x:0", ("x",)), "x_embedding": ("tokens", "look:0", ("x",))}
+    assert summary(found) == {"x": ("dense", "x:0", ("x",)),
+                              "x_embedding": ("tokens", "look:0", ("x",))}
 
 
 def test_no_place_of_attribution_at_all():
@@ -399,3 +402,15 @@ def test_names_are_made_for_keys():
 def test_suffixes_do_not_collide_with_names():
     names = unique_names(["a", "a", "a_2", "a"])
     assert len(set(names)) == 4 and names[0] == "a"
+
+
+@pytest.mark.parametrize("node, features, column", [
+    ("dnn/input_layer/job_embedding/weights/embedding_lookup_sparse:0", ["job"], "job_embedding"),
+    ("linear/linear_model/linear_model_1/age_bucketized/w", ["age"], "age_bucketized"),
+    ("m/dense_features_2/a_X_b_indicator/one_hot:0", ["a", "b"], "a_X_b_indicator"),
+    ("input_layer/away_home_shared_embedding_1/lookup:0", ["home"], "home_shared_embedding"),
+    ("input_layer/concat:0", ["job"], None), ("tower/job_embedding/lookup:0", ["job"], None),
+    ("input_layer/max_pool/x:0", ["max_pooling"], None)])
+def test_scopes_are_a_hint_only(node, features, column):
+    """What stands under a container of columns, and only if it agrees with the features."""
+    assert hinted([node], features) == column

@@ -28,9 +28,16 @@ def hinted(names, features):
             if _CONTAINERS.match(parts[place]):
                 column = parts[place + 1]
                 if any(_mentions(column, feature) for feature in features):
-                    return column
+                    return _of_shared(column, features)
                 break
     return None
+
+
+def _of_shared(column, features):
+    """A scope of shared embeddings names all that share; each column is called after its own."""
+    if len(features) == 1 and re.search(r"_shared_embedding(_\d+)?$", column):
+        return f"{features[0]}_shared_embedding"
+    return column
 
 
 def _mentions(column, feature):
