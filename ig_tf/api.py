@@ -9,12 +9,12 @@ from ig_tf.export import functions, meta_graph
 from ig_tf.export import saved_model as writer
 from ig_tf.graph import rows
 from ig_tf.graph import work as working
-from ig_tf.graph.inline import function_names
 from ig_tf.ig import attach, baselines, quadrature, targets
 from ig_tf.ig import recipe as recipes
 from ig_tf.model import artifact, randomness
 from ig_tf.model.asked import Asked
 from ig_tf.model.model import ATTRIBUTIONS, Model
+from ig_tf.model.nodes import library_of, needed_functions
 from ig_tf.points import feature_columns
 from ig_tf.points import locate as locating
 from ig_tf.points.point import Cut
@@ -219,12 +219,7 @@ def _index(target):
 def _changed(recipe):
     """What was made differentiable among the copied ops and the functions that they call."""
     work, copied = recipe.work, set(recipe.copy.operations)
-    bodies = {f.signature.name: f.node_def for f in work.graph_def.library.function}
-    called, queue = set(), [node for node in work.graph_def.node if node.name in copied]
-    while queue:
-        for name in function_names(queue.pop()):
-            if name in bodies and name not in called:
-                called.add(name)
-                queue.extend(bodies[name])
+    called = needed_functions([node for node in work.graph_def.node if node.name in copied],
+                              library_of(work.graph_def))
     return sorted(text for (function, node), text in work.changed.items()
                   if (node in copied if function is None else function in called))

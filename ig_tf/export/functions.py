@@ -8,10 +8,10 @@ from tensorflow.core.framework import graph_pb2
 
 from ig_tf.errors import GraphError
 from ig_tf.graph import surgery
-from ig_tf.graph.inline import function_names
 from ig_tf.graph.work import rename_functions
 from ig_tf.ig import attach
 from ig_tf.model.model import FUNCTION_PREFIX
+from ig_tf.model.nodes import function_names, library_of
 
 MAIN = FUNCTION_PREFIX + "attributions"
 # Attributes that TensorFlow numbers per process, and that only its Python reads.
@@ -91,7 +91,7 @@ def _argument(tensor):
 
 def _collected(graph_def, main):
     """The main function and what it needs, renamed in the order of first use."""
-    library = {function.signature.name: function for function in graph_def.library.function}
+    library = library_of(graph_def)
     order, queue = [], [main]
     while queue:
         name = queue.pop(0)

@@ -6,7 +6,8 @@ import tensorflow as tf
 from tensorflow.core.framework import function_pb2
 
 from ig_tf.graph import registry
-from ig_tf.graph.edges import behind, data, has_effects, output_types, producer, set_inputs
+from ig_tf.graph.edges import behind, has_effects, output_types
+from ig_tf.model.nodes import data, producer, set_inputs
 
 AttrValue = tf.compat.v1.AttrValue
 

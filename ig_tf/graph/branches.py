@@ -9,10 +9,11 @@ import dataclasses
 from tensorflow.core.framework import node_def_pb2
 
 from ig_tf.graph.bodies import Region, effective, func, function_def, shapes, types
-from ig_tf.graph.edges import behind, data, in_order, producer, set_inputs
+from ig_tf.graph.edges import behind, in_order
 from ig_tf.graph.frames import NotStructured
 from ig_tf.graph.walk import BACK_EDGES
 from ig_tf.model.model import SCOPE
+from ig_tf.model.nodes import data, producer, set_inputs
 
 
 def raise_all(region, known, name, library):

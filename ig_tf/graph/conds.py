@@ -5,6 +5,8 @@ Where no signature feeds it the default holds, and the other branch (dropout, ba
 never run.
 """
 
+from ig_tf.model.nodes import data, producer
+
 _PASSES = ("Identity", "PlaceholderWithDefault")
 
 
@@ -29,7 +31,7 @@ def resolve(graph_def, fed):
     for node in graph_def.node:
         if node.op in ("Merge", "RefMerge"):
             alive = [value for value in node.input if value[0] != "^" and value not in dead]
-            if len(alive) == 1 and len(alive) < len(_data(node)):
+            if len(alive) == 1 and len(alive) < len(data(node)):
                 replaced[f"{node.name}:0"] = alive[0]
     for node in graph_def.node:
         node.input[:] = [_final(value, replaced) for value in node.input]
@@ -61,7 +63,7 @@ def _dead(graph_def, nodes, taken):
     consumers = {}
     for node in graph_def.node:
         for value in node.input:
-            consumers.setdefault(value.lstrip("^").partition(":")[0], []).append(node)
+            consumers.setdefault(producer(value), []).append(node)
     dead = {f"{name}:{1 - branch}" for name, branch in taken.items()}
     queue, finished = [nodes[name] for name in taken], set()
     while queue:
@@ -71,14 +73,14 @@ def _dead(graph_def, nodes, taken):
                 continue
             finished.add(node.name)
             dead.update(value for other in consumers.get(node.name, ()) for value in other.input
-                        if value.partition(":")[0] == node.name)
+                        if producer(value) == node.name)
             queue.append(node)
     return dead
 
 
 def _starved(node, dead, finished):
     """Whether a node waits for what never comes; a Merge needs one of its inputs only."""
-    gone = [value in dead or value.lstrip("^").partition(":")[0] in finished
+    gone = [value in dead or producer(value) in finished
             for value in node.input]
     if node.op in ("Merge", "RefMerge"):
         return all(gone)
@@ -89,7 +91,3 @@ def _final(value, replaced):
     while value in replaced:
         value = replaced[value]
     return value
-
-
-def _data(node):
-    return [value for value in node.input if value[0] != "^"]

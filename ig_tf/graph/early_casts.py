@@ -7,6 +7,7 @@ that can be attributed to, as one-hots of several categories have to be.
 from tensorflow.core.framework import graph_pb2, types_pb2
 
 from ig_tf.model.model import SCOPE
+from ig_tf.model.nodes import controls, data, producer, set_inputs
 
 _FLOATS = frozenset({types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE, types_pb2.DT_HALF,
                      types_pb2.DT_BFLOAT16})
@@ -22,26 +23,24 @@ def cast_parts(graph_def):
     queue = [node for node in result.node if node.op == "Cast"]
     while queue:
         cast = queue.pop()
-        joined = nodes.get(cast.input[0].removesuffix(":0"))
+        joined = nodes.get(producer(cast.input[0]))
         if joined is None or joined.op not in _PARTS or cast.attr["SrcT"].type in _FLOATS or (
                 cast.attr["DstT"].type not in _FLOATS):
             continue
         source, goal = cast.attr["SrcT"].type, cast.attr["DstT"].type
-        data = [value for value in joined.input if not value.startswith("^")]
-        control = [value for value in cast.input if value.startswith("^")]
-        for place in range(len(data))[_PARTS[joined.op]]:
+        operands = data(joined)
+        for place in range(len(operands))[_PARTS[joined.op]]:
             part = result.node.add(name=f"{SCOPE}cast/{cast.name}/{place}", op="Cast",
-                                   input=[data[place]])
+                                   input=[operands[place]])
             part.attr["SrcT"].type, part.attr["DstT"].type = source, goal
             nodes[part.name] = part
-            data[place] = part.name + ":0"
+            operands[place] = part.name + ":0"
             queue.append(part)
+        set_inputs(cast, [*operands, *controls(cast)])
         cast.op = joined.op
         cast.attr.clear()
         for name, value in joined.attr.items():
             cast.attr[name].CopyFrom(value)
         cast.attr["T"].type = goal
         cast.attr.pop("_output_shapes", None)
-        del cast.input[:]
-        cast.input.extend([*data, *control])
     return result

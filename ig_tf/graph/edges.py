@@ -1,33 +1,17 @@
-"""Nodes of a flat GraphDef and their edges: who reads what, and of which type it is.
-
-Inputs are written NODE:k (a tensor) or ^NODE (a control edge), as `inline` leaves them.
-"""
+"""Nodes of a GraphDef and their edges: in which order, who reads what, of which type it is."""
 
 from tensorflow.core.framework import attr_value_pb2
 
 from ig_tf.errors import GraphError
 from ig_tf.graph import registry
-from ig_tf.graph.inline import READERS
 from ig_tf.graph.walk import BACK_EDGES
+from ig_tf.model.nodes import data, producer
 
-
-def producer(value):
-    """The name of the node that an input comes from."""
-    return value.lstrip("^").partition(":")[0]
-
-
-def data(node):
-    return [value for value in node.input if value[0] != "^"]
-
-
-def controls(node):
-    return [value for value in node.input if value[0] == "^"]
-
-
-def set_inputs(node, values):
-    values = list(values)
-    del node.input[:]
-    node.input.extend(values)
+# Stateful, but reading only: what comes of them is seen by their consumers anyway.
+READERS = frozenset({"ReadVariableOp", "VarHandleOp", "ResourceGather", "ResourceGatherNd",
+                     "HashTableV2", "LookupTableFindV2", "LookupTableSizeV2", "VariableV2",
+                     "VarIsInitializedOp", "Placeholder", "PlaceholderWithDefault", "NoOp",
+                     "Identity", "Const"})
 
 
 def consumers(nodes):
@@ -39,8 +23,12 @@ def consumers(nodes):
     return found
 
 
-def in_order(nodes):
-    """Names, each after what it reads; what a loop carries back to its start does not count.
+def in_order(nodes, whole="the graph"):
+    """Names, each after what it reads; what a TensorFlow 1 loop carries back does not count.
+
+    Args:
+      nodes: {name: NodeDef}.
+      whole: what they are, for the message.
 
     Raises:
       GraphError: nodes feed each other in a cycle that is no loop.
@@ -61,7 +49,7 @@ def in_order(nodes):
                     if source not in nodes or nodes[source].op in BACK_EDGES:
                         continue
                     if state.get(source) == "open":
-                        raise GraphError(f"nodes feed each other in a cycle through {source!r}.")
+                        raise GraphError(f"{whole} has a cycle through node {source!r}.")
                     if source not in state:
                         stack.append((source, False))
     return order

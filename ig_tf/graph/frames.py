@@ -8,8 +8,9 @@ comes in through constant Enters.
 import dataclasses
 
 from ig_tf.graph import registry
-from ig_tf.graph.edges import attribute, data, in_order, producer
+from ig_tf.graph.edges import attribute, in_order
 from ig_tf.graph.walk import BACK_EDGES
+from ig_tf.model.nodes import data, producer
 
 ENTERS = ("Enter", "RefEnter")
 EXITS = ("Exit", "RefExit")

@@ -11,16 +11,12 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
 from ig_tf.graph import registry
-from ig_tf.graph.walk import BACK_EDGES
+from ig_tf.graph.edges import has_effects, in_order
 from ig_tf.model.model import SCOPE
+from ig_tf.model.nodes import library_of, needed_functions
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 MAX_DEPTH = 64  # nested calls; a model that goes deeper calls itself
-# Stateful, but reading only: what comes of them is seen by their consumers anyway.
-READERS = frozenset({"ReadVariableOp", "VarHandleOp", "ResourceGather", "ResourceGatherNd",
-                     "HashTableV2", "LookupTableFindV2", "LookupTableSizeV2", "VariableV2",
-                     "VarIsInitializedOp", "Placeholder", "PlaceholderWithDefault", "NoOp",
-                     "Identity", "Const"})
 # Attributes that speak of the graph a node came from. They are wrong in any other.
 STALE_ATTRIBUTES = ("_output_shapes", "_class")
 
@@ -73,7 +69,7 @@ class _Inliner:
     def __init__(self, graph_def):
         self.source = graph_def
         self.top = {node.name: node for node in graph_def.node}
-        self.functions = {f.signature.name: f for f in graph_def.library.function}
+        self.functions = library_of(graph_def)
         self.done = {}  # name -> NodeDef in the result
         self.originals = set()
         self.tensors = {}  # call output -> replacement tensor
@@ -92,7 +88,7 @@ class _Inliner:
         order = [node.name for node in self.source.node if node.name in self.done]
         order += [name for name in self.done if name not in self.top]
         flat.node.extend(self.done[name] for name in order)
-        for name in sorted(self._needed_functions(flat)):
+        for name in sorted(needed_functions(flat.node, self.functions)):
             flat.library.function.add().CopyFrom(self.functions[name])
         for gradient in self.source.library.gradient:
             if gradient.function_name in self.functions:
@@ -176,15 +172,6 @@ class _Inliner:
         self.done[name] = node
         return name + ":0"
 
-    def _needed_functions(self, flat):
-        needed, queue = set(), list(flat.node)
-        while queue:
-            for name in function_names(queue.pop()):
-                if name in self.functions and name not in needed:
-                    needed.add(name)
-                    queue.extend(self.functions[name].node_def)
-        return needed
-
 
 class _Body:
     """One function body being written out under a prefix."""
@@ -204,9 +191,8 @@ class _Body:
         self.offsets = {}
 
     def write(self, control):
-        order = _sorted_nodes(self.function, self.nodes)
-        for node in order:
-            node = self._instantiated(node)
+        for name in in_order(self.nodes, f"function {self.function.signature.name!r}"):
+            node = self._instantiated(self.nodes[name])
             inputs = [self._input(value) for value in node.input]
             called = self.worker._callee(node) is not None
             if control and node.op != "Const" and (
@@ -259,7 +245,7 @@ class _Body:
                 continue
             if self.worker._callee(node) is not None:
                 found.extend(self.worker.effects[f"{self.prefix}/{name}"])
-            elif node.op not in READERS and registry.is_stateful(node.op):
+            elif has_effects(node):
                 found.append(f"^{self.prefix}/{name}")
         return sorted(set(found))
 
@@ -288,41 +274,6 @@ class _Body:
             if value.placeholder:
                 value.CopyFrom(self.attributes[value.placeholder])
         return copy
-
-
-def function_names(node):
-    """Names of the functions that a node's attributes speak of."""
-    names = [node.op]
-    for value in node.attr.values():
-        if value.HasField("func"):
-            names.append(value.func.name)
-        names.extend(function.name for function in value.list.func)
-    return names
-
-
-def _sorted_nodes(function, nodes):
-    """Nodes of a body, each after what it reads, but for what a TensorFlow 1 loop carries back."""
-    order, state = [], {}
-    for root in function.node_def:
-        stack = [(root.name, False)]
-        while stack:
-            name, finished = stack.pop()
-            if finished:
-                state[name] = "done"
-                order.append(nodes[name])
-            elif name not in state:
-                state[name] = "open"
-                stack.append((name, True))
-                for value in nodes[name].input:
-                    source = value.lstrip("^").partition(":")[0]
-                    if source in nodes and nodes[source].op in BACK_EDGES:
-                        continue
-                    if source in nodes and state.get(source) == "open":
-                        raise GraphError(f"function {function.signature.name!r} has a cycle "
-                                         f"through node {source!r}.")
-                    if source in nodes and source not in state:
-                        stack.append((source, False))
-    return order
 
 
 def _cleaned(node):

@@ -9,9 +9,10 @@ from tensorflow.core.framework import node_def_pb2
 
 from ig_tf.graph import branches
 from ig_tf.graph.bodies import Region, func, function_def, shapes, types
-from ig_tf.graph.edges import attribute, controls, data, has_effects, producer, set_inputs
+from ig_tf.graph.edges import attribute, has_effects
 from ig_tf.graph.frames import ENTERS, NotStructured
 from ig_tf.model.model import SCOPE
+from ig_tf.model.nodes import controls, data, producer, set_inputs
 
 SMALL = 4096  # bytes of a constant that a body has of its own: axes and shapes stay known
 # A functional loop of TensorFlow starts with these two: its gradient counts the turns by them.

@@ -10,12 +10,11 @@ import dataclasses
 
 import numpy as np
 
+from ig_tf.graph.functional import bodies_of
 from ig_tf.graph.shape_values import static
 from ig_tf.graph.states import BATCH, Elements, Mixed, Size, Turn, is_shared, join
+from ig_tf.graph.walk import through
 
-WHILE = ("While", "StatelessWhile")
-BRANCHES = {"If": ("then_branch", "else_branch"), "StatelessIf": ("then_branch", "else_branch"),
-            "Case": ("branches",), "StatelessCase": ("branches",)}
 MAX_TURNS = 8  # of the fixed point over a loop body; states only ever get less precise
 
 
@@ -25,13 +24,10 @@ def of_branches(op, inputs, body_of, analyse):
         return [Mixed(f"{op.type} {op.name}, whose branch depends on the examples")] * len(
             op.outputs)
     joined = [None] * len(op.outputs)
-    for name in BRANCHES[op.type]:
-        functions = op.get_attr(name)
-        for function in functions if isinstance(functions, (list, tuple)) else [functions]:
-            body = body_of(function.name, list(op.inputs)[1:])
-            known = {t.name: s for t, s in zip(body.arguments, inputs[1:])}
-            states = analyse(body.graph, known, body.results, body_of)
-            joined = [join(first, states[t.name]) for first, t in zip(joined, body.results)]
+    for body in bodies_of(op, body_of):
+        known = {t.name: s for t, s in zip(body.arguments, inputs[1:])}
+        states = analyse(body.graph, known, body.results, body_of)
+        joined = [join(first, states[t.name]) for first, t in zip(joined, body.results)]
     return joined
 
 
@@ -76,7 +72,7 @@ class _Loop:
 
     def _counts(self, number):
         """Whether a variable is 0, 1, 2, ... in the turns."""
-        add = _through_identity(self.body.results[number]).op
+        add = through(self.body.results[number]).op
         if add.type not in ("Add", "AddV2") or not _is(self.op.inputs[number], 0):
             return False
         return any(self._argument(one, self.body) == number and _is(other, 1)
@@ -84,7 +80,7 @@ class _Loop:
 
     def _argument(self, tensor, body):
         """The number of the loop variable that a tensor inside is, or None."""
-        tensor = _through_identity(tensor)
+        tensor = through(tensor)
         for number, argument in enumerate(body.arguments):
             if argument.name == tensor.name:
                 return number
@@ -95,7 +91,7 @@ class _Loop:
         number = self._argument(tensor, body)
         if number is None or self._argument(self.body.results[number], self.body) != number:
             return None
-        return _through_identity(self.op.inputs[number])
+        return through(self.op.inputs[number])
 
     def states_of(self, body, known):
         return self.analyse(body.graph, {t.name: s for t, s in zip(body.arguments, known)},
@@ -119,7 +115,7 @@ class _Loop:
         """All that the turn's number must be less than, or None if it is about anything else."""
         found, queue = [], [self.condition.results[0]]
         while queue:
-            tensor = _through_identity(queue.pop())
+            tensor = through(queue.pop())
             op = tensor.op
             if op.type == "LogicalAnd":
                 queue.extend(op.inputs)
@@ -177,7 +173,7 @@ class _Loop:
             self._stays(number, lengths) for number in range(len(self.body.results)))
 
     def _stays(self, number, lengths):
-        result = _through_identity(self.body.results[number])
+        result = through(self.body.results[number])
         if number in self.counters or self._argument(result, self.body) == number:
             return True
         if result.op.type == "TensorListSetItem":
@@ -187,8 +183,8 @@ class _Loop:
 
     def _writes_zeros(self, number, op, lengths):
         """Whether finished examples get zeros, which is what was never written too."""
-        made = _through_identity(self.op.inputs[number]).op
-        chosen = self._if_finished(_through_identity(op.inputs[2]), lengths)
+        made = through(self.op.inputs[number]).op
+        chosen = self._if_finished(through(op.inputs[2]), lengths)
         return (made.type == "TensorListReserve" and chosen is not None
                 and self._argument(op.inputs[0], self.body) == number
                 and self._argument(op.inputs[1], self.body) in self.counters
@@ -197,7 +193,7 @@ class _Loop:
 
     def _is_zero(self, tensor):
         outside = self._outside(tensor, self.body)
-        tensor = _through_identity(outside if outside is not None else tensor)
+        tensor = through(outside if outside is not None else tensor)
         while tensor.op.type in ("Fill", "Identity", "ZerosLike"):
             if tensor.op.type == "ZerosLike":
                 return True
@@ -210,9 +206,9 @@ class _Loop:
         op = tensor.op
         if op.type not in ("Select", "SelectV2"):
             return None
-        asked = _through_identity(op.inputs[0])
+        asked = through(op.inputs[0])
         while asked.op.type in ("ExpandDims", "Reshape", "Tile", "BroadcastTo"):
-            asked = _through_identity(asked.op.inputs[0])
+            asked = through(asked.op.inputs[0])
         if asked.op.type == "GreaterEqual":
             turn, length = asked.op.inputs
         elif asked.op.type == "LessEqual":
@@ -228,13 +224,13 @@ class _Loop:
 
 def _longest(tensor, around, lengths):
     """Whether a number is made of shared ones and of the greatest length; collects the lengths."""
-    tensor = _through_identity(tensor)
+    tensor = through(tensor)
     if is_shared(around.get(tensor.name)):
         return True
     if tensor.op.type in ("Minimum", "Maximum"):
         return all([_longest(operand, around, lengths) for operand in tensor.op.inputs])
     if tensor.op.type == "Max" and tensor.op.inputs[0].shape.rank == 1:
-        lengths.add(_through_identity(tensor.op.inputs[0]).name)
+        lengths.add(through(tensor.op.inputs[0]).name)
         return True
     return False
 
@@ -245,12 +241,6 @@ def _readers(tensor):
     for op in tensor.consumers():
         found.extend(_readers(op.outputs[0]) if op.type == "Identity" else [op.name])
     return found
-
-
-def _through_identity(tensor):
-    while tensor.op.type == "Identity":
-        tensor = tensor.op.inputs[0]
-    return tensor
 
 
 def _is(tensor, number):

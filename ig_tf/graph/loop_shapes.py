@@ -7,9 +7,10 @@ variable has the shape that it starts with, made less precise until it fits what
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from ig_tf.graph.edges import attribute, data, producer, set_inputs
+from ig_tf.graph.edges import attribute
 from ig_tf.graph.tensor_lists import set_shapes
 from ig_tf.graph.walk import BACK_EDGES
+from ig_tf.model.nodes import data, producer, set_inputs
 
 _LOOKUPS = ("LookupTableFind", "LookupTableFindV2")
 _ONE_INPUT = BACK_EDGES | {"Enter", "Exit", "LoopCond"}

@@ -4,6 +4,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from ig_tf.graph.walk import through
+
 STITCHES = frozenset({"DynamicStitch", "ParallelDynamicStitch"})
 GATHERS = frozenset({"Gather", "GatherV2", "ResourceGather"})
 # Between the rows of a part and the stitch: each row stays where it is.
@@ -80,6 +82,5 @@ def _counted(tensor):
     start, limit, step = tensor.op.inputs
     if tf.get_static_value(start) != 0 or tf.get_static_value(step) != 1:
         return None
-    while limit.op.type in ("Cast", "Identity"):
-        limit = limit.op.inputs[0]
+    limit = through(limit, ("Cast", "Identity"))
     return limit.op.inputs[0] if limit.op.type == "Size" else None

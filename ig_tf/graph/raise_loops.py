@@ -12,8 +12,9 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
 from ig_tf.graph import frames, loop_functions, loop_shapes, tensor_lists
-from ig_tf.graph.edges import behind, consumers, controls, producer, set_inputs
+from ig_tf.graph.edges import behind, consumers
 from ig_tf.model.model import SCOPE
+from ig_tf.model.nodes import controls, producer, set_inputs
 
 RAISED = SCOPE + "raised/"
 

@@ -6,7 +6,8 @@ The rules are the tables in row_rules.py, size_rules.py and sparse_rules.py.
 """
 
 from ig_tf.graph import list_rules, loop_rows, registry, row_rules, size_rules, sparse_rules
-from ig_tf.graph.inline import READERS
+from ig_tf.graph.edges import READERS
+from ig_tf.graph.functional import BRANCHES, LOOPS
 from ig_tf.graph.partitions import STITCHES, parted_lookup
 from ig_tf.graph.states import (SHARED, Distinct, Mixed, OfTurn, Rows, SparseIndices, SparseShape,
                                 Values, is_shared)
@@ -61,9 +62,9 @@ def _states_of(op, states, body_of):
     inputs = [states.get(t.name, Mixed("a loop of TensorFlow 1")) for t in op.inputs]
     if op.type in PURE and any(isinstance(state, OfTurn) for state in inputs):
         return _of_turn(op, inputs)
-    if op.type in loop_rows.WHILE:
+    if op.type in LOOPS:
         return loop_rows.of_while(op, inputs, states, body_of, analyse)
-    if op.type in loop_rows.BRANCHES:
+    if op.type in BRANCHES:
         return loop_rows.of_branches(op, inputs, body_of, analyse)
     if op.type in STITCHES:
         return [_parted_lookup(op, states, body_of)]

@@ -8,8 +8,9 @@ from tensorflow.core.framework import graph_pb2
 
 from ig_tf.errors import GraphError
 from ig_tf.graph import registry
-from ig_tf.graph.inline import READERS, function_names
+from ig_tf.graph.edges import READERS
 from ig_tf.graph.states import BATCH, FOLDED, Rows, Size, SparseShape, is_shared
+from ig_tf.model.nodes import function_names, library_of, needed_functions, set_inputs
 
 SMALL = 1024  # elements of a constant that is copied rather than passed in
 # Stateful by name, yet they only compute.
@@ -226,7 +227,7 @@ def _refuse_effects(work, op):
 
 def _effects(work, op):
     """(type, name) of what must run once, in an op or in the functions of a loop or branch."""
-    functions = {f.signature.name: f for f in work.graph_def.library.function}
+    functions = library_of(work.graph_def)
     queue, seen = [op.node_def], set()
     while queue:
         node = queue.pop()
@@ -249,16 +250,9 @@ def _part(work, operations, control=False):
             copied.CopyFrom(node)
             copied.device = ""
             kept = [v for v in node.input if v[0] != "^" or control and v[1:] in wanted]
-            del copied.input[:]
-            copied.input.extend(kept)
-    functions = {f.signature.name: f for f in work.graph_def.library.function}
-    needed, queue = {}, list(part.node)
-    while queue:
-        for name in function_names(queue.pop()):
-            if name in functions and name not in needed:
-                needed[name] = None
-                queue.extend(functions[name].node_def)
-    part.library.function.extend(functions[name] for name in sorted(needed))
+            set_inputs(copied, kept)
+    needed = needed_functions(part.node, library_of(work.graph_def))
+    part.library.function.extend(needed[name] for name in sorted(needed))
     return part
 
 

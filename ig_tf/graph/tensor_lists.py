@@ -9,8 +9,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from ig_tf.graph.edges import attribute, consumers, controls, data, producer, set_inputs
+from ig_tf.graph.edges import attribute, consumers
 from ig_tf.model.model import SCOPE
+from ig_tf.model.nodes import controls, data, producer, set_inputs
 
 INT32, INT64 = tf.int32.as_datatype_enum, tf.int64.as_datatype_enum
 VARIANT = tf.variant.as_datatype_enum

@@ -38,6 +38,13 @@ def ancestors_in_order(graph, targets, stop=()):
     return order
 
 
+def through(tensor, types=("Identity",)):
+    """The tensor that comes in, behind ops of these types that hand on their first input."""
+    while tensor.op.type in types and len(tensor.op.inputs):
+        tensor = tensor.op.inputs[0]
+    return tensor
+
+
 def reached_from(tensors):
     """Names of all tensors whose VALUES depend on one of `tensors` (themselves included)."""
     reached = set()

@@ -13,11 +13,12 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
 from ig_tf.graph import branches, conds, early_casts
-from ig_tf.graph.inline import function_names, inline
+from ig_tf.graph.inline import inline
 from ig_tf.graph.raise_loops import raise_loops
 from ig_tf.model.answering import FEED_SCOPE, moved
 from ig_tf.model.model import SCOPE
 from ig_tf.model.ops import import_graph, refuse_without_kernel
+from ig_tf.model.nodes import controls, data, function_names, set_inputs
 
 _IMPORT = "import_{}_"
 _IMPORTS = itertools.count()  # a prefix unique to each import: functions of two models never meet
@@ -175,10 +176,7 @@ def _make_differentiable(node, key, text, changed):
         node.op = "Identity"
         node.attr.clear()
         node.attr["T"].type = dtype
-        data = [value for value in node.input if not value.startswith("^")][:1]
-        data += [value for value in node.input if value.startswith("^")]
-        del node.input[:]
-        node.input.extend(data)
+        set_inputs(node, [*data(node)[:1], *controls(node)])
 
 
 def _state_shapes(graph_def, graph):

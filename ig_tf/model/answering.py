@@ -12,10 +12,11 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from ig_tf.errors import SignatureError
 from ig_tf.model import feeds
-from ig_tf.model.edges import Edges, canonical, maker
+from ig_tf.model.edges import Edges
 from ig_tf.model.feed_names import sanitised, unique
 from ig_tf.model.feed_shapes import inferred
 from ig_tf.model.model import SCOPE
+from ig_tf.model.nodes import canonical, producer
 
 FEED_SCOPE = SCOPE + "feed/"
 
@@ -83,7 +84,7 @@ def _made(model, outputs, feed, fixed):
     prepared = feeds.prepare(model.graph_def, list(wanted.values()), feed, fixed)
     edges = Edges(prepared.graph_def)
     scalars = {one.placeholder for one in prepared.open}
-    fed = {maker(tensor) for tensor in prepared.inputs.values()}
+    fed = {producer(tensor) for tensor in prepared.inputs.values()}
     names = [name for name in edges.path(prepared.outputs)
              if edges.nodes[name].op in ("Placeholder", "PlaceholderV2")
              and name not in scalars | fed]
@@ -99,18 +100,19 @@ def _named(graph_def, outputs):
     if not isinstance(outputs, dict):
         texts = outputs.split(",") if isinstance(outputs, str) else list(outputs)
         pairs = [text.rpartition("=")[::2] for text in texts]
-        keys = unique([sanitised(key or maker(tensor).rpartition("/")[2])
+        keys = unique([sanitised(key or producer(tensor).rpartition("/")[2])
                        for key, tensor in pairs])
         outputs = dict(zip(keys, (tensor for _, tensor in pairs)))
     for tensor in outputs.values():
-        if maker(tensor) not in edges.nodes:
-            raise SignatureError(f"no output {tensor!r}: the graph has no node {maker(tensor)!r}.")
+        if producer(tensor) not in edges.nodes:
+            raise SignatureError(f"no output {tensor!r}: the graph has no node "
+                                 f"{producer(tensor)!r}.")
     return {key: canonical(tensor) for key, tensor in outputs.items()}
 
 
 def _keys(model, names, taken):
     """What inputs are called: as a signature of the model calls them, else as their nodes."""
-    known = {maker(info.name): key for signature in model.meta_graph.signature_def.values()
+    known = {producer(info.name): key for signature in model.meta_graph.signature_def.values()
              for key, info in signature.inputs.items() if info.name}
     return unique([known.get(name, sanitised(name.rpartition("/")[2])) for name in names], taken)
 
@@ -131,7 +133,7 @@ def moved(model):
     readers = {}
     for node in model.working.node:
         for value in node.input:
-            readers.setdefault(maker(value), []).append(node.name)
+            readers.setdefault(producer(value), []).append(node.name)
     queue = list(found)
     while queue:
         for name in readers.get(queue.pop(), ()):

@@ -13,6 +13,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from ig_tf.errors import ArtifactError, SignatureError
 from ig_tf.model import feeding, initial, named, prune, restore, strip
 from ig_tf.model.model import COLLECTION, Model, choose_signature, usable_signatures
+from ig_tf.model.nodes import data, producer
 
 TAGS = ("serve",)
 SIGNATURE = "serving_default"
@@ -93,7 +94,7 @@ def _served(graph_def, signatures):
     for name, signature in signatures.items():
         for what, group in (("input", signature.inputs), ("output", signature.outputs)):
             named.refuse_missing(graph_def, dict(group), f"{what} of signature {name!r}")
-            wanted += [prune.node_name(tensor) for info in group.values()
+            wanted += [producer(tensor) for info in group.values()
                        for tensor in named.tensors_of(info)]
     return prune.ancestors(prune.nodes_by_name(graph_def), wanted)
 
@@ -111,10 +112,10 @@ class _Pieces:
             for raw in meta_graph.collection_def[key].bytes_list.value if (
                     key in meta_graph.collection_def) else ():
                 definition = variable_pb2.VariableDef.FromString(raw)
-                self.definitions[prune.node_name(definition.variable_name)] = definition
+                self.definitions[producer(definition.variable_name)] = definition
         self._fill_tables()
         for name, definition in self.definitions.items():
-            read = prune.node_name(definition.snapshot_name)
+            read = producer(definition.snapshot_name)
             if name in self.served and read in self.nodes:
                 self.served |= prune.ancestors(self.nodes, [read])
 
@@ -138,9 +139,9 @@ class _Pieces:
                                        self.definitions, self.served, source.checkpoint)
         restored = plan.setters if plan is not None else {}
         tables = [name for name, node in self.nodes.items() if name in self.served
-                  and "HashTable" in node.op and not prune.data_inputs(node)]
+                  and "HashTable" in node.op and not data(node)]
         unset = [name for name in self.variables() + tables if name not in restored]
-        trainable = {prune.node_name(definition.variable_name) for definition in
+        trainable = {producer(definition.variable_name) for definition in
                      self._definitions_of("trainable_variables")}
         begin = initial.start(self.graph_def, self.served, unset, self.definitions, trainable,
                               source.folders)
@@ -161,8 +162,8 @@ class _Pieces:
         found = {}
         for key in _VARIABLE_COLLECTIONS:
             for definition in self._definitions_of(key):
-                name = prune.node_name(definition.variable_name)
-                if name not in self.served or prune.node_name(
+                name = producer(definition.variable_name)
+                if name not in self.served or producer(
                         definition.snapshot_name) not in self.served:
                     continue
                 definition.initial_value_name = ""

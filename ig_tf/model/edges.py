@@ -8,6 +8,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2
 
+from ig_tf.model.nodes import (canonical, data, function_names, library_of, needed_functions,
+                                producer)
+
 SWITCHES = ("Switch", "RefSwitch")
 MERGES = ("Merge", "RefMerge")
 # They hand on what they are given, as far as one number is concerned.
@@ -31,19 +34,9 @@ _ONE = {"LogicalNot": operator.not_, "Neg": operator.neg, "Floor": math.floor, "
         "Inv": lambda a: 1 / a, "Reciprocal": lambda a: 1 / a}
 
 
-def canonical(value):
-    """NODE:k of a data input; output 0 is often written without its number."""
-    return value if ":" in value else value + ":0"
-
-
-def maker(value):
-    """The name of the node that makes a tensor, or that a control edge comes from."""
-    return value.removeprefix("^").partition(":")[0]
-
-
 def data_of(node):
     """The data inputs of a node as NODE:k, in order."""
-    return [canonical(value) for value in node.input if not value.startswith("^")]
+    return [canonical(value) for value in data(node)]
 
 
 def attribute(node, name):
@@ -63,7 +56,7 @@ class Edges:
 
     def __init__(self, graph_def, given=(), assumed=None):
         self.nodes = {node.name: node for node in graph_def.node}
-        self.functions = {f.signature.name: f for f in graph_def.library.function}
+        self.functions = library_of(graph_def)
         self.given = frozenset(canonical(value) for value in given)
         self.assumed = dict(assumed or {})
         self._consumers = None
@@ -72,7 +65,7 @@ class Edges:
 
     def node(self, tensor):
         """The node that makes a tensor, or None."""
-        return self.nodes.get(maker(tensor))
+        return self.nodes.get(producer(tensor))
 
     def consumers(self, name):
         """[(node, position among its data inputs, tensor)] that read outputs of a node."""
@@ -80,7 +73,7 @@ class Edges:
             self._consumers = collections.defaultdict(list)
             for node in self.nodes.values():
                 for position, value in enumerate(data_of(node)):
-                    self._consumers[maker(value)].append((node, position, value))
+                    self._consumers[producer(value)].append((node, position, value))
         return self._consumers[name]
 
     def back(self, tensor, passes=PASSES):
@@ -113,34 +106,30 @@ class Edges:
         if len(bodies) != 1 or bodies[0] not in self.functions:
             return inputs
         body = self.functions[bodies[0]]
-        read = {maker(value) for inner in body.node_def for value in inner.input}
-        read.update(maker(value) for value in body.ret.values())
+        read = {producer(value) for inner in body.node_def for value in inner.input}
+        read.update(producer(value) for value in body.ret.values())
         return inputs[:1] + [value for value, argument in zip(
             inputs[1:], body.signature.input_arg) if argument.name in read]
 
     def bodies(self, node):
         """FunctionDefs that a node may run, those that they call included."""
-        queue, found = list(self._called(node)), {}
-        while queue:
-            name = queue.pop()
-            if name in self.functions and name not in found:
-                found[name] = self.functions[name]
-                for inner in found[name].node_def:
-                    queue.extend(_function_names(inner))
-        return list(found.values())
+        called = {name: self.functions[name] for name in self._called(node)
+                  if name in self.functions}
+        nodes = [inner for function in called.values() for inner in function.node_def]
+        return list({**called, **needed_functions(nodes, self.functions)}.values())
 
     def _called(self, node):
         if node.op in _CONDITIONS and data_of(node):
             taken = self.value(data_of(node)[0])
             if taken is not None:
                 return [attribute(node, "then_branch" if taken else "else_branch").func.name]
-        return _function_names(node)
+        return function_names(node)
 
     def is_dead(self, tensor):
         """Whether a tensor stands in a branch (Switch, Merge) that is never taken."""
         if self._dead is None:
             self._dead = self._dead_branches()
-        return tensor in self._dead or maker(tensor) in self._dead
+        return tensor in self._dead or producer(tensor) in self._dead
 
     def value(self, tensor, depth=0):
         """The number or bool that a tensor (all elements of it) always is, or None."""
@@ -195,8 +184,8 @@ class Edges:
         after = collections.defaultdict(list)
         for node in self.nodes.values():
             for value in node.input:
-                after[maker(value)].append(node)
-        queue = [maker(tensor) for tensor in dead]
+                after[producer(value)].append(node)
+        queue = [producer(tensor) for tensor in dead]
         while queue:
             for node in after[queue.pop()]:
                 if node.name not in dead and _starved(node, dead):
@@ -205,19 +194,9 @@ class Edges:
         return dead
 
 
-def _function_names(node):
-    """Names of the functions that a node's attributes speak of, or that it calls by its type."""
-    names = [node.op]
-    for value in node.attr.values():
-        if value.HasField("func"):
-            names.append(value.func.name)
-        names.extend(function.name for function in value.list.func)
-    return names
-
-
 def _starved(node, dead):
     """Whether a node waits for what never comes; a Merge needs one of its inputs only."""
-    gone = [maker(value) in dead or not value.startswith("^") and canonical(value) in dead
+    gone = [producer(value) in dead or not value.startswith("^") and canonical(value) in dead
             for value in node.input]
     if node.op in MERGES:
         return all(lost for lost, value in zip(gone, node.input) if not value.startswith("^"))

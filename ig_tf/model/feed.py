@@ -5,11 +5,12 @@ import dataclasses
 import tensorflow as tf
 
 from ig_tf.model import feed_datasets
-from ig_tf.model.edges import MERGES, PASSES, SHAPES, attribute, canonical, data_of
+from ig_tf.model.edges import MERGES, PASSES, SHAPES, attribute, data_of
 from ig_tf.model.feed_names import GraphScope, own_name, sanitised, trace
 from ig_tf.model.feed_ops import (ELEMENT, MANY, SOURCES, UNPACKS, UP_TO, Stores,
                                   most_specific, unpacked)
 from ig_tf.model.feed_shapes import inferred, recorded
+from ig_tf.model.nodes import canonical
 
 # They hand on the data itself, whole.
 _HANDS_ON = frozenset({"Identity", "StopGradient", "Switch", "Enter", "EnsureShape"})

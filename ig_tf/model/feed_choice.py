@@ -6,10 +6,11 @@ import re
 import tensorflow as tf
 
 from ig_tf.errors import SignatureError
-from ig_tf.model.edges import Edges, maker
+from ig_tf.model.edges import Edges
 from ig_tf.model.feed import Describer, Feed, is_source
 from ig_tf.model.feed_names import sanitised
 from ig_tf.model.feed_ops import SOURCES
+from ig_tf.model.nodes import producer
 
 _ITEM = re.compile(r"(?P<node>[^:\[\],]+)(:(?P<index>\d+))?(:(?P<name>[A-Za-z_]\w*))?"
                    r"(?P<shape>\[[^\]]*\])?")
@@ -94,7 +95,7 @@ def _matching(feeds, wish):
     exact = [feed for feed in feeds if feed.tensor == f"{wish.node}:{wish.index or 0}"]
     if wish.index is not None:
         return exact[0] if exact else None
-    of_node = [feed for feed in feeds if maker(feed.tensor) == wish.node]
+    of_node = [feed for feed in feeds if producer(feed.tensor) == wish.node]
     if len(of_node) > 1:
         listed = ", ".join(f"{feed.tensor} ({feed.name})" for feed in of_node)
         raise SignatureError(f"--feed={wish.text}: {wish.node!r} gives several inputs: {listed}. "

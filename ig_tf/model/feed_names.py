@@ -5,8 +5,9 @@ import re
 
 import tensorflow as tf
 
-from ig_tf.model.edges import attribute, canonical, data_of, maker
+from ig_tf.model.edges import attribute, data_of
 from ig_tf.model.feed_ops import SOURCES, is_fed_by_itself
+from ig_tf.model.nodes import canonical, producer
 
 _DEEP = 16
 _WIDE = 200  # nodes looked at for one name
@@ -104,7 +105,7 @@ class BodyScope:
         return []
 
     def constant(self, value):
-        return _constant(self.nodes.get(maker(value)))
+        return _constant(self.nodes.get(producer(value)))
 
 
 def trace(scope, value):

@@ -6,7 +6,8 @@ import re
 import tensorflow as tf
 
 from ig_tf.errors import GraphError
-from ig_tf.model.edges import MERGES, SWITCHES, attribute, canonical, data_of
+from ig_tf.model.edges import MERGES, SWITCHES, attribute, data_of
+from ig_tf.model.nodes import canonical
 
 # What a row says of the first axis of its outputs.
 ELEMENT, MANY, UP_TO = "one element", "a batch of fixed size", "a batch of at most that size"

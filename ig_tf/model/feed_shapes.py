@@ -3,7 +3,8 @@
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from ig_tf.model.edges import SHAPES, Edges, attribute, canonical, data_of, maker
+from ig_tf.model.edges import SHAPES, Edges, attribute, data_of
+from ig_tf.model.nodes import canonical, producer
 
 _KNOWN = "ig_tf_known"  # what stands for a tensor behind which nothing is looked at
 _STALE = ("_output_shapes", "_class")
@@ -36,12 +37,12 @@ def inferred(graph_def, tensor, known=None):
 def _imported(graph_def, tensors, known=()):
     """What some tensors need by data, in a tf.Graph; None where TensorFlow refuses it."""
     edges, needed = Edges(graph_def), set()
-    queue = [maker(tensor) for tensor in tensors]
+    queue = [producer(tensor) for tensor in tensors]
     while queue:
         name = queue.pop()
         if name in edges.nodes and name not in needed:
             needed.add(name)
-            queue.extend(maker(value) for value in data_of(edges.nodes[name])
+            queue.extend(producer(value) for value in data_of(edges.nodes[name])
                          if value not in known)
     part = graph_pb2.GraphDef()
     part.versions.CopyFrom(graph_def.versions)
@@ -97,7 +98,7 @@ def _as_before(graph_def, sizes):
     """{placeholder tensor: (type, shape)} with the batch size that the graph had fixed."""
     nodes, known = Edges(graph_def).nodes, {}
     for tensor, size in sizes.items():
-        node = nodes[maker(tensor)]
+        node = nodes[producer(tensor)]
         shape = tf.TensorShape(attribute(node, "shape").shape)
         known[tensor] = (tf.as_dtype(attribute(node, "dtype").type),
                          tf.TensorShape([size]).concatenate(shape[1:]))
@@ -121,7 +122,7 @@ def _reshaped(graph_def, wanted):
         if node.name in wanted:
             dtype = tf.as_dtype(attribute(node, "Tshape").type or tf.int32.as_datatype_enum)
             shape = type(node)(name=node.name + "/any_batch", op="Const",
-                               input=["^" + maker(node.input[0])])  # in a loop, if it is in one
+                               input=["^" + producer(node.input[0])])  # in a loop, if it is in one
             shape.attr["dtype"].type = dtype.as_datatype_enum
             shape.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(wanted[node.name], dtype))
             node.input[1] = shape.name
@@ -160,7 +161,7 @@ def fixed_batches(graph_def, placeholders, outputs):
     if graph is None:
         return ("TensorFlow refuses to infer shapes behind the swapped inputs, so whether another "
                 f"batch size than {max(sizes)} works is not known.",)
-    names = {maker(tensor) for tensor in placeholders}
+    names = {producer(tensor) for tensor in placeholders}
     moving = _moved(graph, names)
     names |= {op.name for op in moving}
     sentences = []

@@ -6,10 +6,11 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
-from ig_tf.model.edges import Edges, canonical, data_of, maker
+from ig_tf.model.edges import Edges, data_of
 from ig_tf.model.feed import Describer, Search
 from ig_tf.model.feed_names import unique
 from ig_tf.model.feed_ops import gate_of, is_fed_by_itself
+from ig_tf.model.nodes import canonical, producer
 
 
 def found(graph_def, outputs, given=(), taken=()):
@@ -28,7 +29,7 @@ def found(graph_def, outputs, given=(), taken=()):
     edges = Edges(graph_def, given)
     tensors = Search(edges).frontier(outputs)
     order = {name: position for position, name in enumerate(edges.nodes)}
-    tensors.sort(key=lambda tensor: (order[maker(tensor)], int(tensor.rpartition(":")[2])))
+    tensors.sort(key=lambda tensor: (order[producer(tensor)], int(tensor.rpartition(":")[2])))
     describer = Describer(graph_def, edges)
     feeds = [describer.feed(tensor) for tensor in tensors]
     names = unique([feed.name for feed in feeds], taken)
@@ -60,7 +61,7 @@ def swap(graph_def, feeds, scope=""):
         node = edges.node(feed.tensor)
         if node is None:
             raise GraphError(f"no input {feed.tensor!r}: the graph has no node "
-                             f"{maker(feed.tensor)!r}.")
+                             f"{producer(feed.tensor)!r}.")
         if feed.idle and feed.shape.rank is None:
             raise GraphError(f"{feed.idle}. Say it: --feed={feed.tensor}:{feed.name}[?,60], with "
                              "? for the batch.")
@@ -116,7 +117,7 @@ def _behind(edges, tensors):
     """Names of nodes that depend on some tensors."""
     reached = set()
     queue = [reader.name for tensor in tensors
-             for reader, _, value in edges.consumers(maker(tensor)) if value == tensor]
+             for reader, _, value in edges.consumers(producer(tensor)) if value == tensor]
     while queue:
         name = queue.pop()
         if name not in reached:
@@ -171,5 +172,5 @@ def still_needed(graph_def, outputs, given=()):
         if is_fed_by_itself(node):
             found[node.name] = None
         waiting.extend(data_of(node))
-        waiting.extend(maker(one) + ":0" for one in node.input if one.startswith("^"))
+        waiting.extend(producer(one) + ":0" for one in node.input if one.startswith("^"))
     return tuple(sorted(found))

@@ -9,6 +9,7 @@ import dataclasses
 
 from ig_tf.errors import SignatureError
 from ig_tf.model import feeds, named, prune
+from ig_tf.model.nodes import canonical, producer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _swapped(made, asked):
     """What is no placeholder and has to be one, is; what needs no caller is fixed."""
     nodes = prune.nodes_by_name(made.graph_def)
     computed = {key: tensor for key, tensor in made.inputs.items() if isinstance(tensor, str)
-                and not nodes[prune.node_name(tensor)].op.startswith("Placeholder")}
+                and not nodes[producer(tensor)].op.startswith("Placeholder")}
     kept = {key: info for key, info in made.inputs.items() if key not in computed}
     goals = _names(made.outputs)
     if computed and asked.feeds:
@@ -76,8 +77,8 @@ def _swapped(made, asked):
     feed = {tensor: key for key, tensor in computed.items()} or asked.feeds
     prepared = feeds.prepare(made.graph_def, goals, feed=feed, fixed=asked.fixes,
                              given=_names(kept), taken=tuple(kept))
-    stands = dict(zip(goals, map(prune.canonical, prepared.outputs)))
-    swapped = {key: prune.canonical(tensor) for key, tensor in prepared.inputs.items()}
+    stands = dict(zip(goals, map(canonical, prepared.outputs)))
+    swapped = {key: canonical(tensor) for key, tensor in prepared.inputs.items()}
     inputs = {key: swapped.pop(key, info) for key, info in made.inputs.items()}
     outputs = {key: _renamed(info, stands) for key, info in made.outputs.items()}
     return Fed(prepared.graph_def, {**inputs, **swapped}, outputs, tuple(prepared.notes))
@@ -103,12 +104,12 @@ def _names(infos):
 
 def _behind(made):
     nodes = prune.nodes_by_name(made.graph_def)
-    behind = prune.ancestors(nodes, map(prune.node_name, _names(made.outputs)))
+    behind = prune.ancestors(nodes, map(producer, _names(made.outputs)))
     return {name: node for name, node in nodes.items() if name in behind}
 
 
 def _unfed(made):
     """Tensors of placeholders that the outputs need and that no input is, in order."""
-    inputs = set(map(prune.node_name, _names(made.inputs)))
+    inputs = set(map(producer, _names(made.inputs)))
     return [name + ":0" for name, node in _behind(made).items()
             if node.op in prune.PLACEHOLDERS and name not in inputs]

@@ -10,13 +10,14 @@ import dataclasses
 
 from ig_tf.errors import GraphError, SignatureError
 from ig_tf.model import fixes
-from ig_tf.model.edges import Edges, canonical, data_of
+from ig_tf.model.edges import Edges, data_of
 from ig_tf.model.feed import Feed
 from ig_tf.model.feed_choice import select
 from ig_tf.model.feed_shapes import fixed_batches, freed
 from ig_tf.model.feed_swap import cut_edges, found, still_needed, swap
 from ig_tf.model.fixes import Fix, required
 from ig_tf.model.randomness import active_random, neutralise
+from ig_tf.model.nodes import canonical
 
 __all__ = ["Feed", "Fix", "Prepared", "active_random", "cut_edges", "fix", "fixed_batches", "found",
            "freed", "neutralise", "prepare", "required", "select", "still_needed", "swap"]

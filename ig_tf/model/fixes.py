@@ -12,8 +12,9 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import SignatureError
-from ig_tf.model.edges import Edges, attribute, data_of, maker
+from ig_tf.model.edges import Edges, attribute, data_of
 from ig_tf.model.randomness import DRAWS, RANDOM, settled
+from ig_tf.model.nodes import producer
 
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 # What its name says, where the graph does not: (pattern of the last part, value, in words).
@@ -97,7 +98,7 @@ def fix(graph_def, values):
     result.CopyFrom(graph_def)
     nodes = {node.name: node for node in result.node}
     for name, value in values.items():
-        node = nodes.get(maker(name))
+        node = nodes.get(producer(name))
         if node is None or node.op not in PLACEHOLDERS:
             listed = [one.name for one in result.node if one.op in PLACEHOLDERS]
             raise SignatureError(f"--fix={name}: no placeholder of that name; the graph has: "

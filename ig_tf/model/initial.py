@@ -10,6 +10,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from ig_tf.errors import ArtifactError
 from ig_tf.model import prune
 from ig_tf.model.restore import READERS
+from ig_tf.model.nodes import producer
 
 _TABLES = ("HashTable", "HashTableV2", "AnonymousHashTable")
 _FILLERS = ("InitializeTable", "InitializeTableV2", "InitializeTableFromTextFile",
@@ -98,10 +99,10 @@ def main_op(plan, taken):
 
 def _setter(nodes, name, variables, is_trainable):
     """The initializer of a variable, if it always gives the same value."""
-    said = prune.node_name(variables[name].initializer_name) if name in variables else ""
+    said = producer(variables[name].initializer_name) if name in variables else ""
     candidates = [said] if said in nodes else [
         node.name for node in nodes.values()
-        if node.op in _SETTERS and prune.node_name(node.input[0]) == name
+        if node.op in _SETTERS and producer(node.input[0]) == name
         and node.name.endswith("/Assign")]
     advice = ("Give the checkpoint that has it, or, for a counter of an input queue, name the "
               "queue's output with --inputs.")

@@ -9,6 +9,7 @@ from tensorflow.core.framework import variable_pb2
 
 from ig_tf.errors import ArtifactError
 from ig_tf.model import assemble, checkpoint, prune, restore
+from ig_tf.model.nodes import producer
 
 
 def is_live(source):
@@ -59,7 +60,7 @@ def _saved(meta_graph, session, prefix):
         if key in meta_graph.collection_def:
             for raw in meta_graph.collection_def[key].bytes_list.value:
                 definition = variable_pb2.VariableDef.FromString(raw)
-                definitions[prune.node_name(definition.variable_name)] = definition
+                definitions[producer(definition.variable_name)] = definition
     reads = _reads(meta_graph.graph_def, definitions)
     if not reads:
         return None
@@ -81,10 +82,10 @@ def _reads(graph_def, definitions):
         if node.op in ("Variable", "VariableV2"):
             found[node.name] = node.name + ":0"
         elif node.op == "ReadVariableOp":
-            found.setdefault(prune.node_name(node.input[0]), node.name + ":0")
+            found.setdefault(producer(node.input[0]), node.name + ":0")
     nodes = prune.nodes_by_name(graph_def)
     for name, definition in definitions.items():
-        if definition.is_resource and prune.node_name(definition.snapshot_name) in nodes:
+        if definition.is_resource and producer(definition.snapshot_name) in nodes:
             found[name] = definition.snapshot_name
     return {name: tensor for name, tensor in found.items()
             if name in nodes and nodes[name].op in prune.VARIABLES}

@@ -8,6 +8,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from ig_tf.errors import IgTfError, SignatureError
 from ig_tf.model import ops, prune
+from ig_tf.model.nodes import canonical, data, producer
 
 PREDICT = "tensorflow/serving/predict"
 _SHOWN = 12  # candidates of a kind
@@ -64,7 +65,7 @@ def _pair(value):
 def _tensor(value):
     """A tensor's name, or the TensorInfo of a composite one."""
     if isinstance(value, str):
-        return prune.canonical(value)
+        return canonical(value)
     if isinstance(value, tf.Operation):
         return value.name + ":0"
     if isinstance(value, tf.Tensor):
@@ -82,7 +83,7 @@ def _tensor(value):
 def _key(tensor, whole=False):
     if isinstance(tensor, message.Message):
         parts = tensor.coo_sparse.values_tensor_name or "input"
-        return prune.node_name(parts).rpartition("/")[0] or prune.node_name(parts)
+        return producer(parts).rpartition("/")[0] or producer(parts)
     name, _, index = tensor.partition(":")
     name = name.replace("/", "_") if whole else name.rpartition("/")[2]
     return name if index in ("", "0") else f"{name}_{index}"
@@ -106,7 +107,7 @@ def refuse_missing(graph_def, wanted, what):
     nodes = prune.nodes_by_name(graph_def)
     for info in wanted.values():
         for tensor in tensors_of(info):
-            name = prune.node_name(tensor)
+            name = producer(tensor)
             if name in nodes:
                 continue
             close = difflib.get_close_matches(name, nodes, 3, 0.6)
@@ -122,7 +123,7 @@ def signature_of(graph_def, inputs, outputs):
       graph_def: a GraphDef that has them.
       inputs, outputs: {key: tensor name or TensorInfo}.
     """
-    wanted = [prune.node_name(tensor) for info in [*inputs.values(), *outputs.values()]
+    wanted = [producer(tensor) for info in [*inputs.values(), *outputs.values()]
               for tensor in tensors_of(info)]
     nodes = prune.nodes_by_name(graph_def)
     graph = ops.import_graph(prune.part(graph_def, prune.ancestors(nodes, wanted)))
@@ -140,7 +141,7 @@ def _describe(info, graph, name):
     try:
         tensor = graph.get_tensor_by_name(name)
     except (KeyError, ValueError):
-        count = len(graph.get_operation_by_name(prune.node_name(name)).outputs)
+        count = len(graph.get_operation_by_name(producer(name)).outputs)
         raise SignatureError(f"no tensor {name!r}: its node has {count} outputs.") from None
     info.name = name
     info.dtype = tensor.dtype.base_dtype.as_datatype_enum
@@ -189,8 +190,8 @@ def _outputs(graph_def, shown):
     """
     readers = {}
     for node in graph_def.node:
-        for value in prune.data_inputs(node):
-            readers.setdefault(prune.node_name(value), []).append(node)
+        for value in data(node):
+            readers.setdefault(producer(value), []).append(node)
     reached = _reached(graph_def, readers)
     found = []
     for node in graph_def.node:

@@ -3,24 +3,11 @@
 from tensorflow.core.framework import graph_pb2
 
 from ig_tf.errors import GraphError
+from ig_tf.model.nodes import data, library_of, needed_functions, producer
 
 # Where variables live.
 VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
-
-
-def node_name(value):
-    """The node of a tensor ("node:0", "node") or of a control edge ("^node")."""
-    return value.lstrip("^").partition(":")[0]
-
-
-def canonical(tensor):
-    """Every tensor with its number: "node:0"."""
-    return tensor if ":" in tensor else tensor + ":0"
-
-
-def data_inputs(node):
-    return [value for value in node.input if not value.startswith("^")]
 
 
 def nodes_by_name(graph_def):
@@ -49,16 +36,16 @@ def ancestors(nodes, names, stop=(), control=True):
                              "is cut off, or was made by hand.")
         found.add(name)
         if name not in stop:
-            queue.extend(node_name(value) for value in nodes[name].input
+            queue.extend(producer(value) for value in nodes[name].input
                          if control or not value.startswith("^"))
     return found
 
 
 def root(nodes, value, through=("Identity", "PlaceholderWithDefault")):
     """The node that a tensor comes from, behind ops that only pass it on."""
-    node = nodes[node_name(value)]
-    while node.op in through and data_inputs(node):
-        node = nodes[node_name(data_inputs(node)[0])]
+    node = nodes[producer(value)]
+    while node.op in through and data(node):
+        node = nodes[producer(data(node)[0])]
     return node
 
 
@@ -80,10 +67,9 @@ def part(graph_def, names, added=(), result=None):
     kept = names | {node.name for node in added}
     for node in [node for node in graph_def.node if node.name in names] + list(added):
         _clean(result.node.add(), node, kept)
-    functions = {function.signature.name: function for function in graph_def.library.function}
-    needed = _called(result, functions)
-    for name, function in functions.items():
-        if name in needed:
+    needed = needed_functions(result.node, library_of(graph_def))
+    for function in graph_def.library.function:
+        if function.signature.name in needed:
             copied = result.library.function.add()
             copied.CopyFrom(function)
             for node in copied.node_def:
@@ -105,21 +91,6 @@ def _clean(copy, node, kept):
             places[:] = there
         else:
             del copy.attr["_class"]
-
-
-def _called(graph_def, functions):
-    needed, queue = set(), list(graph_def.node)
-    while queue:
-        node = queue.pop()
-        names = [node.op]
-        for value in node.attr.values():
-            names.append(value.func.name)
-            names.extend(function.name for function in value.list.func)
-        for name in names:
-            if name in functions and name not in needed:
-                needed.add(name)
-                queue.extend(functions[name].node_def)
-    return needed
 
 
 def unused_name(wanted, taken):

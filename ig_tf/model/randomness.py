@@ -10,7 +10,8 @@ import math
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from ig_tf.model.edges import PASSES, SHAPES, Edges, attribute, canonical, data_of, maker
+from ig_tf.model.edges import PASSES, SHAPES, Edges, attribute, data_of
+from ig_tf.model.nodes import canonical, producer
 
 _UNIFORM, _ANY = (0.0, 1.0), (-math.inf, math.inf)  # [0, 1) and all numbers
 _MOST = 100  # ops behind a random one that are looked at for constants
@@ -121,7 +122,7 @@ def _drawing_zero(node, edges):
     """Makes a node zero, in place: one number, or its shape filled with an added constant."""
     controls = [value for value in node.input if value.startswith("^")]
     shape, index_type, dtype = data_of(node)[DRAWS[node.op][1]], _index_type(node), _dtype(node)
-    frame = "^" + maker(shape)  # a constant inside a loop has to be told that it is there
+    frame = "^" + producer(shape)  # a constant inside a loop has to be told that it is there
     if _broadcasts(edges, node.name):
         _make_zero(node, dtype)
         node.input[:] = list(dict.fromkeys([frame, *controls]))
@@ -202,7 +203,7 @@ def settled(edges, node, path, outputs):
         tensor, bounds = queue.pop()
         if tensor in wanted:
             return None
-        for reader, position, value in edges.consumers(node_name(tensor)):
+        for reader, position, value in edges.consumers(producer(tensor)):
             if value != tensor or reader.name not in inside or reader.op in SHAPES:
                 continue
             after = _after(edges, reader, position, bounds)
@@ -214,10 +215,6 @@ def settled(edges, node, path, outputs):
             else:
                 found.append((reader.name, after))
     return found
-
-
-def node_name(tensor):
-    return tensor.rpartition(":")[0]
 
 
 def _after(edges, reader, position, bounds):

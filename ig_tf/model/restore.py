@@ -8,6 +8,7 @@ from tensorflow.core.protobuf import saver_pb2
 
 from ig_tf.errors import ArtifactError
 from ig_tf.model import prune
+from ig_tf.model.nodes import data, producer
 
 READERS = ("RestoreV2", "Restore", "RestoreSlice")
 _GIVEN = ("Const", "Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
@@ -55,8 +56,8 @@ def restoration(graph_def, saver_def, variables, kept, checkpoint):
       A `Restoration`, or None where nothing is to be restored.
     """
     nodes = prune.nodes_by_name(graph_def)
-    if prune.node_name(saver_def.restore_op_name) in nodes:
-        plan = _of_saver(nodes, prune.node_name(saver_def.restore_op_name), kept)
+    if producer(saver_def.restore_op_name) in nodes:
+        plan = _of_saver(nodes, producer(saver_def.restore_op_name), kept)
     else:
         plan = _of_variables(nodes, variables, kept, checkpoint)
     if not plan.setters:
@@ -89,7 +90,7 @@ def _of_saver(nodes, restore_op, kept):
     behind = prune.ancestors(nodes, [restore_op], stop=kept)
     for name, node in nodes.items():
         if name in behind and name not in kept:
-            targets = [prune.node_name(value) for value in prune.data_inputs(node)]
+            targets = [producer(value) for value in data(node)]
             targets = [t for t in targets if _is_state(nodes[t]) and t in kept]
             if targets:
                 plan.setters[targets[0]] = name
@@ -100,18 +101,18 @@ def _of_saver(nodes, restore_op, kept):
             carrier = node_def_pb2.NodeDef()
             carrier.CopyFrom(node)
             carrier.input[:] = [_read_by_plan(plan, nodes, value)
-                                for value in prune.data_inputs(node)]
+                                for value in data(node)]
             plan.carriers.append(carrier)
     return plan
 
 
 def _is_state(node):
     """A variable or a table: nothing goes into it, and it is no constant."""
-    return not prune.data_inputs(node) and node.op not in _GIVEN
+    return not data(node) and node.op not in _GIVEN
 
 
 def _read_by_plan(plan, nodes, value):
-    reader = nodes[prune.node_name(value)]
+    reader = nodes[producer(value)]
     if reader.op not in READERS:
         return value
     index = int(value.partition(":")[2] or 0)
@@ -233,6 +234,6 @@ def _entry_of(plan, setter):
     if carriers[setter].op not in _ASSIGN:
         return None
     value = carriers[setter].input[1]
-    while prune.node_name(value) in carriers:
-        value = carriers[prune.node_name(value)].input[0]
+    while producer(value) in carriers:
+        value = carriers[producer(value)].input[0]
     return plan.entries[int(value.partition(":")[2])]

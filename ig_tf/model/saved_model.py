@@ -11,6 +11,7 @@ from ig_tf.model import contents, named, prune, strip
 from ig_tf.model.answering import answering
 from ig_tf.model.model import (EXTRA, METADATA_FILE, NAMED_OUTPUTS, Model, choose_signature,
                                usable_signatures)
+from ig_tf.model.nodes import producer
 
 # The two files that can hold the message; the first that exists is read, as TensorFlow does.
 PROTO_FILES = ("saved_model.pb", "saved_model.pbtxt")
@@ -86,8 +87,8 @@ def _are_placeholders(graph_def, asked):
         return not asked.outputs  # outputs are asked for
     nodes = prune.nodes_by_name(graph_def)
     inputs = named.tensors(asked.inputs, "input")
-    return all(prune.node_name(tensor) not in nodes
-               or nodes[prune.node_name(tensor)].op in prune.PLACEHOLDERS
+    return all(producer(tensor) not in nodes
+               or nodes[producer(tensor)].op in prune.PLACEHOLDERS
                for tensor in inputs.values())
 
 

@@ -8,7 +8,7 @@ the loop, whatever the rows are made of (weights, a clipped norm, a table in par
 
 import dataclasses
 
-from ig_tf.graph.work import is_shaped
+from ig_tf.graph.walk import through
 from ig_tf.points.lookups import UNIQUE, Lookup, lookup_behind
 from ig_tf.points.sent import Sent, what_was_sent
 from ig_tf.points.tables import table_of
@@ -114,7 +114,7 @@ def _rows(op, pooling, features):
     if pooling.indices is None:
         lookup = lookup_behind(data, features)
         return lookup, lookup and lookup.ids
-    indices = _through(op.inputs[pooling.indices])
+    indices = _source(op.inputs[pooling.indices])
     values = indices.op.inputs[0] if indices.op.type in UNIQUE else indices
     if not features.depends(data):  # newer TensorFlow looks up and pools in one op
         table = table_of([data], features)
@@ -137,7 +137,7 @@ def _read_product(op, features):
 def _placed(op, pooling, operands, values, features):
     """Where each pooled id stood in what was sent; None where that cannot be read."""
     segments = op.inputs[pooling.segments]
-    values, examples = _through(values), _column_source(segments)
+    values, examples = _source(values), _column_source(segments)
     filled, counts = None, False
     if values.op.type == "SparseFillEmptyRows":
         if examples is None or examples.op is not values.op:
@@ -150,14 +150,14 @@ def _placed(op, pooling, operands, values, features):
         examples = segments
     kept = []
     while True:
-        values, examples = _through(values), _through(examples)
+        values, examples = _source(values), _source(examples)
         if not (_picks(values) and _picks(examples)
                 and values.op.inputs[1] is examples.op.inputs[1]):
             break
         kept.append(values.op.inputs[1].name)
         values, examples = values.op.inputs[0], examples.op.inputs[0]
     while examples.op.type == "SparseReshape":  # the example is the first number before it, too
-        examples = _through(examples.op.inputs[0])
+        examples = _source(examples.op.inputs[0])
     if values.shape.rank not in (1, None):
         return None
     return Bag(_combiner(op, pooling), pooling.combiner, op.type, tuple(operands), examples.name,
@@ -168,10 +168,9 @@ def _combiner(op, pooling):
     """What a sum is once it has been divided: by a number or by the root of one."""
     for consumer in op.outputs[0].consumers():
         if consumer.type in QUOTIENTS and consumer.inputs[0] is op.outputs[0]:
-            divisor = consumer.inputs[1].op
-            while divisor.type in ("Reshape", "Maximum", "ExpandDims", "Cast", "Identity"):
-                divisor = divisor.inputs[0].op
-            return "sqrtn" if divisor.type == "Sqrt" else "mean"
+            divisor = through(consumer.inputs[1], ("Reshape", "Maximum", "ExpandDims", "Cast",
+                                                   "Identity"))
+            return "sqrtn" if divisor.op.type == "Sqrt" else "mean"
     return pooling.combiner
 
 
@@ -183,23 +182,21 @@ def _picks(tensor):
 
 def _column_source(segments):
     """The sparse indices whose column 0 the segment numbers are, or None."""
-    op = _through(segments).op
+    op = _source(segments).op
     if op.type == "StridedSlice" and op.get_attr("shrink_axis_mask") == 2:
-        return _through(op.inputs[0])
+        return _source(op.inputs[0])
     if op.type == "Unpack" and op.get_attr("axis") in (1, -1):
-        return _through(op.inputs[0])
+        return _source(op.inputs[0])
     return None
 
 
 def _second_column(indices):
     """The numbers that were put in column 1 of sparse indices, or None."""
-    op = _through(indices).op
+    op = _source(indices).op
     if op.type == "Pack" and len(op.inputs) == 2 and op.get_attr("axis") in (1, -1):
         return op.inputs[1]
     return None
 
 
-def _through(tensor):
-    while tensor.op.type in ("Identity", "Cast") or is_shaped(tensor.op):
-        tensor = tensor.op.inputs[0]
-    return tensor
+def _source(tensor):
+    return through(tensor, ("Identity", "Cast", "EnsureShape"))

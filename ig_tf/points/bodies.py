@@ -2,16 +2,11 @@
 
 import dataclasses
 
-from ig_tf.graph.walk import SHAPE_OPS, ancestors_in_order
+from ig_tf.graph.functional import BRANCHES, LOOPS, arguments_of, bodies_of
+from ig_tf.graph.walk import SHAPE_OPS, ancestors_in_order, through
 from ig_tf.points.lookups import lookup_at, lookup_behind
+from ig_tf.points.sent import integers_of
 
-# Which attributes name functions, and which input is their first argument.
-FUNCTIONS = {
-    "If": (("then_branch", "else_branch"), 1), "StatelessIf": (("then_branch", "else_branch"), 1),
-    "Case": (("branches",), 1), "StatelessCase": (("branches",), 1),
-    "While": (("body",), 0), "StatelessWhile": (("body",), 0),
-}
-LOOPS = ("While", "StatelessWhile")
 MERGES = ("Merge", "RefMerge")  # of a condition of TensorFlow 1; its branches begin with a Switch
 SWITCHES = ("Switch", "RefSwitch")
 
@@ -63,9 +58,9 @@ def inner_lookups(op, features):
         for inner_op in ancestors_in_order(body.graph, body.results):
             lookup = lookup_at(inner_op, inner)
             if lookup is not None:
-                found.append(InnerLookup(lookup.table, inner.beyond(_root(lookup.ids)),
+                found.append(InnerLookup(lookup.table, inner.beyond(integers_of(lookup.ids)),
                                          inner_op.name))
-            elif inner_op.type in FUNCTIONS:
+            elif inner_op.type in LOOPS | BRANCHES:
                 found.extend(inner_lookups(inner_op, inner))
     return found
 
@@ -75,11 +70,11 @@ def lookup_of_branches(tensor, features):
     op, found = tensor.op, []
     if op.type in MERGES:
         return _merged(op, features)
-    if op.type not in FUNCTIONS or op.type in LOOPS:
+    if op.type not in BRANCHES:
         return []
     for body, inner in _bodies(op, features):
         lookup = lookup_behind(body.results[tensor.value_index], inner)
-        ids = lookup and inner.beyond(_root(lookup.ids))
+        ids = lookup and inner.beyond(integers_of(lookup.ids))
         if ids is None:
             return []
         found.append(InnerLookup(lookup.table, ids, lookup.gather.name))
@@ -125,22 +120,9 @@ def _in_branch(tensor):
 
 
 def _before_switch(ids):
-    while ids.op.type in (*SWITCHES, "Identity", "Cast"):
-        ids = ids.op.inputs[0]
-    return ids
+    return through(ids, (*SWITCHES, "Identity", "Cast"))
 
 
 def _bodies(op, features):
-    names, first = FUNCTIONS[op.type]
-    arguments = op.inputs[first:]
-    for name in names:
-        attribute = op.get_attr(name)
-        for function in attribute if isinstance(attribute, (list, tuple)) else [attribute]:
-            body = features.body_of(function.name, arguments)
-            yield body, BodyFeatures(op, body, features, arguments)
-
-
-def _root(ids):
-    while ids.op.type in ("Identity", "Cast") and ids.op.inputs[0].dtype.is_integer:
-        ids = ids.op.inputs[0]
-    return ids
+    for body in bodies_of(op, features.body_of):
+        yield body, BodyFeatures(op, body, features, arguments_of(op))

@@ -10,12 +10,13 @@ import dataclasses
 from ig_tf.errors import GraphError
 from ig_tf.graph import registry
 from ig_tf.graph.frames import EXITS, entering
+from ig_tf.graph.functional import BRANCHES, LOOPS
 from ig_tf.graph.states import Distinct, Rows, Values
-from ig_tf.graph.walk import SHAPE_OPS
+from ig_tf.graph.walk import SHAPE_OPS, through
 from ig_tf.graph.partitions import STITCHES
 from ig_tf.graph.work import is_shaped
 from ig_tf.points.bags import POOLINGS, QUOTIENTS
-from ig_tf.points.bodies import FUNCTIONS, MERGES, inner_lookups, lookup_of_branches
+from ig_tf.points.bodies import MERGES, inner_lookups, lookup_of_branches
 from ig_tf.points.lookups import (LOOKUPS, lookup_at, lookup_behind, of_distinct_ids,
                                   one_hot_behind)
 
@@ -76,7 +77,7 @@ def frontier(work, target, features, states):
 
 def _hides_lookups(op, features):
     """Whether something is looked up in the bodies of an op: behind it, that would be lost."""
-    return op.type in (*FUNCTIONS, *MERGES) and bool(inner_lookups(op, features))
+    return op.type in (*LOOPS, *BRANCHES, *MERGES) and bool(inner_lookups(op, features))
 
 
 def continued(tensor, features, states):
@@ -119,10 +120,7 @@ def _regathered(tensor):
     """Whether these are the vectors of `Unique` ids, gathered once more for each id."""
     if tensor.op.type not in LOOKUPS:
         return False
-    source = tensor.op.inputs[0]
-    while source.op.type == "Identity":
-        source = source.op.inputs[0]
-    return of_distinct_ids(source)
+    return of_distinct_ids(through(tensor.op.inputs[0]))
 
 
 _TOWARDS_A_QUOTIENT = ("Identity", "Sqrt", "Reshape", "Maximum", "Cast", "ExpandDims", "Pow",
@@ -155,9 +153,7 @@ def _pools_a_lookup(op, features):
 
 def _stitched(tensor):
     """Whether these are rows looked up in the parts of a partitioned table."""
-    while tensor.op.type == "Identity":
-        tensor = tensor.op.inputs[0]
-    return tensor.op.type in STITCHES
+    return through(tensor).op.type in STITCHES
 
 
 def carries_gradient(tensor):

@@ -4,9 +4,10 @@ import dataclasses
 
 from ig_tf.errors import PointError
 from ig_tf.graph import registry
+from ig_tf.graph.functional import BRANCHES, LOOPS
 from ig_tf.graph.walk import SHAPE_OPS, ancestors_in_order, path_between
 from ig_tf.graph.work import source_name
-from ig_tf.points.bodies import FUNCTIONS, MERGES, inner_lookups, lookup_of_branches
+from ig_tf.points.bodies import MERGES, inner_lookups, lookup_of_branches
 from ig_tf.points.features import Features
 from ig_tf.points.frontier import (ZERO_GRADIENT, Stop, carries_gradient, classify, continued,
                                    frontier)
@@ -188,7 +189,7 @@ def _misses(work, features, target):
     """What looks like a lookup on the way and is no place of attribution, with the reason."""
     misses = []
     for op in ancestors_in_order(work.graph, [target]):
-        if op.type in (*FUNCTIONS, *MERGES):
+        if op.type in (*LOOPS, *BRANCHES, *MERGES):
             inside = {lookup.table.name for lookup in inner_lookups(op, features)}
             if inside and not any(lookup_of_branches(tensor, features) for tensor in op.outputs):
                 misses.append(f"{source_name(op.name)}: a lookup in {', '.join(sorted(inside))} "

@@ -7,6 +7,7 @@ for each id, or a one-hot times a matrix. Names of ops or scopes do not count.
 import dataclasses
 
 from ig_tf.graph.partitions import CLIPPING, GATHERS, STITCHES, parted_lookup
+from ig_tf.graph.walk import through
 from ig_tf.points.tables import Table, table_of
 
 LOOKUPS = GATHERS | {"GatherNd", "ResourceGatherNd"}
@@ -16,7 +17,7 @@ _SAME_ROWS = frozenset({"Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", 
                         "Snapshot"})
 PRODUCTS = frozenset({"MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum",
                       "XlaEinsum"})
-_UNTURNED = ("Reshape", "Transpose", "Identity", "Tile", "BroadcastTo", "ExpandDims")
+_TURNS = ("Reshape", "Transpose", "Identity", "Tile", "BroadcastTo", "ExpandDims")
 _TOWARDS_A_PRODUCT = _SAME_ROWS | {"Transpose", "Sum", "BroadcastTo"}
 
 
@@ -64,7 +65,7 @@ def lookup_at(op, features):
         return None
     if features.depends(params):  # the vectors of distinct ids, once more for each id
         inner = lookup_behind(params, features)
-        again = inner and _through(ids).op.type in UNIQUE
+        again = inner and _flat(ids).op.type in UNIQUE
         return Lookup(inner.table, _before_unique(ids), op) if again else None
     table = table_of([params], features)
     return Lookup(table, _before_unique(ids), op) if table else None
@@ -75,18 +76,17 @@ def of_distinct_ids(tensor):
     op = tensor.op
     if op.type in STITCHES:
         parted = parted_lookup(op)
-        return parted is not None and _through(parted.ids).op.type in UNIQUE
+        return parted is not None and _flat(parted.ids).op.type in UNIQUE
     if op.type not in LOOKUPS:
         return False
-    ids = _through(op.inputs[1])
+    ids = _flat(op.inputs[1])
     return ids.op.type in UNIQUE and ids.value_index == 0
 
 
 def one_hot_behind(tensor):
     """The OneHot op whose numbers these are, perhaps as floats and in another shape, or None."""
-    while tensor.op.type in _SAME_ROWS:
-        tensor = tensor.op.inputs[0]
-    return tensor.op if tensor.op.type == "OneHot" else None
+    op = through(tensor, _SAME_ROWS).op
+    return op if op.type == "OneHot" else None
 
 
 def matrix_of_one_hot(one_hot, features):
@@ -100,7 +100,7 @@ def matrix_of_one_hot(one_hot, features):
             seen.add(op.name)
             if op.type in PRODUCTS and len(op.inputs) == 2:
                 other = op.inputs[1] if op.inputs[0] is current else op.inputs[0]
-                table = table_of([_unturned(other)], features)
+                table = table_of([through(other, _TURNS)], features)
                 if table is not None:
                     return table
             elif op.type in _TOWARDS_A_PRODUCT:
@@ -108,19 +108,11 @@ def matrix_of_one_hot(one_hot, features):
     return None
 
 
-def _unturned(matrix):
-    while matrix.op.type in _UNTURNED and matrix.op.inputs:
-        matrix = matrix.op.inputs[0]
-    return matrix
-
-
 def _before_unique(ids):
     """The ids of which these are the distinct ones, or places among them."""
-    source = _through(ids)
+    source = _flat(ids)
     return source.op.inputs[0] if source.op.type in UNIQUE else ids
 
 
-def _through(tensor):
-    while tensor.op.type in ("Identity", "Cast", "Reshape", "EnsureShape"):
-        tensor = tensor.op.inputs[0]
-    return tensor
+def _flat(ids):
+    return through(ids, ("Identity", "Cast", "Reshape", "EnsureShape"))

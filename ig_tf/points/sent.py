@@ -50,7 +50,7 @@ def what_was_sent(ids, features):
     found = _trace(ids, features, {})
     readable = found is not None and (found[0].dtype == "string" or found[0].dtype.is_integer
                                       or found[0].dtype.is_floating)
-    source, placed = found if readable else (_integers(ids), ())
+    source, placed = found if readable else (integers_of(ids), ())
     needed = [source.name]
     if source.op.type in CROSSES:
         needed += [tensor.name for tensor in source.op.inputs]
@@ -93,7 +93,8 @@ def _from_number(op):
     return op.type == "Cast" and op.inputs[0].dtype.is_floating
 
 
-def _integers(ids):
-    while ids.op.type == "Cast" and ids.op.inputs[0].dtype.is_integer:
+def integers_of(ids):
+    """The integers that came in, behind casts from one width to another."""
+    while ids.op.type in ("Identity", "Cast") and ids.op.inputs[0].dtype.is_integer:
         ids = ids.op.inputs[0]
     return ids
