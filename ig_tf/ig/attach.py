@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from ig_tf.graph import surgery
 from ig_tf.ig import integrate
+from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
 from ig_tf.ig.targets import TOP
 from ig_tf.ig.tokens import longest, padding, per_id, sent
 from ig_tf.points.sent import CROSSES
@@ -197,12 +198,14 @@ def _alone_each(recipe, values, measure):
     """
     shared = {name: values[name] for name in (*recipe.copy.shared, *recipe.prefix.shared)}
     inputs = {name: values[name] for name in recipe.prefix.replaced}
-    examples = _examples(recipe.work, inputs)
-    with tf.control_dependencies(_one_row_each(recipe, values, inputs, examples)):
+    examples = examples_of(recipe.work, inputs)
+    goal = recipe.target.tensor
+    checks = one_row_each(recipe.work, inputs, examples, {goal: values[goal]})
+    with tf.control_dependencies(checks):
         examples = tf.identity(examples)
 
     def explain(example):
-        sliced = _one_example(recipe.work, inputs, example)
+        sliced = one_example(recipe.work, inputs, example)
         mine = surgery.copy(recipe.work, recipe.prefix, {**shared, **sliced})
         mine.update(sliced)
         # One example must give one row; anything else is no value per example.
@@ -212,80 +215,16 @@ def _alone_each(recipe, values, measure):
         scores = mine[recipe.target.tensor]
         index = _pinned(recipe.target, scores)
         found = measure.function(_path(recipe, rows, extras, index, shared), mine)
-        found = [_padded(tensor[0], row.width) for tensor, row in zip(found, measure.rows)]
+        found = [padded(tensor[0], row.width) for tensor, row in zip(found, measure.rows)]
         return [*found, _selected(recipe.target, scores, index)[0], index[0]]
 
-    goal = recipe.work.tensor(recipe.target.tensor)
-    specs = [*(row.spec for row in measure.rows), tf.TensorSpec([], goal.dtype),
+    specs = [*(row.spec for row in measure.rows), tf.TensorSpec([], values[goal].dtype),
              tf.TensorSpec([], tf.int64)]
     return tf.cond(
         examples > 0,
         lambda: tf.map_fn(explain, tf.range(examples), parallel_iterations=1,
                           fn_output_signature=specs),
-        lambda: _nothing(measure, specs))
-
-
-def _sparse(work, inputs):
-    """The sparse inputs as such: lists of the names of their parts, and a tf.SparseTensor each."""
-    for keys in work.sparse.values():
-        names = [work.inputs[key].name for key in keys]
-        yield names, tf.SparseTensor(*(inputs[name] for name in names))
-
-
-def _examples(work, inputs):
-    """How many examples a batch has."""
-    parts = []
-    for names, sparse in _sparse(work, inputs):
-        parts.extend(names)
-        examples = sparse.dense_shape[0]
-    dense = [tensor for name, tensor in inputs.items()
-             if name not in parts and tensor.shape.rank != 0]
-    return tf.shape(dense[0])[0] if dense else tf.cast(examples, tf.int32)
-
-
-def _one_row_each(recipe, values, inputs, examples):
-    """Checks: examples lie along axis 0 of every input and of the answer, nowhere else."""
-    parts = [name for names, _ in _sparse(recipe.work, inputs) for name in names]
-    counted = {name: tensor for name, tensor in inputs.items()
-               if name not in parts and tensor.shape.rank != 0}
-    counted[recipe.target.tensor] = values[recipe.target.tensor]
-    checks = [tf.debugging.assert_equal(tf.shape(tensor)[0], examples, message=(
-        f"{name} does not have one row for each example along its first axis; each example would "
-        "have to run alone, and it cannot be told apart (time-major tensors, folded batches)."))
-        for name, tensor in counted.items()]
-    return [check for check in checks if check is not None]
-
-
-def _one_example(work, inputs, example):
-    """Inputs {tensor name: tensor} of one example; scalars belong to all."""
-    sliced = {name: tensor[example:example + 1] if tensor.shape.rank != 0 else tensor
-              for name, tensor in inputs.items()}
-    for names, sparse in _sparse(work, inputs):
-        others = tf.zeros_like(sparse.dense_shape)[1:]
-        start = tf.concat([[tf.cast(example, tf.int64)], others], 0)
-        size = tf.concat([[tf.constant(1, tf.int64)], sparse.dense_shape[1:]], 0)
-        one = tf.sparse.slice(sparse, start, size)
-        sliced.update(zip(names, (one.indices, one.values, one.dense_shape)))
-    return sliced
-
-
-def _padded(row, width):
-    """Zeros, or padding tokens, behind a row, up to the shape that it has in the batch."""
-    if width is None or row.shape.is_fully_defined():
-        return row
-    missing = tf.maximum(width - tf.shape(row), 0)
-    filling = tf.zeros([], row.dtype) if row.dtype.is_floating else padding(row.dtype)
-    return tf.pad(row, tf.stack([tf.zeros_like(missing), missing], 1), constant_values=filling)
-
-
-def _nothing(measure, specs):
-    """Results for no examples; stacking cannot make them where a dimension is unknown."""
-    shapes = [[0, *(dim or 0 for dim in spec.shape)] for spec in specs]
-    for place, row in enumerate(measure.rows):
-        if row.width is not None:
-            shapes[place] = tf.concat([[0], row.width], 0)
-    return [tf.zeros(shape, spec.dtype) if spec.dtype != tf.string else tf.fill(shape, "")
-            for shape, spec in zip(shapes, specs)]
+        lambda: nothing(specs, [row.width for row in measure.rows]))
 
 
 def _pinned(target, scores):
