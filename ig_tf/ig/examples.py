@@ -1,4 +1,4 @@
-"""The examples of a batch, each by itself: how many there are, one cut out, its results filled up."""
+"""The examples of a batch by themselves: how many, one cut out, its results filled up."""
 
 import tensorflow as tf
 
