@@ -9,10 +9,12 @@ that it was declared with, and returns one tensor (the output `score`) or {outpu
     save_tf1(folder, cubes, {"x": spec([None, 2])}, {"w": np.array([1.0, 2.0])})
 """
 
+import contextlib
 import dataclasses
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
 
 import ig_tf
 
@@ -22,6 +24,17 @@ SCORE = "score"
 def spec(shape, dtype=tf.float64):
     """What one input of the signature is; axis 0 is the batch, None where any size will do."""
     return tf.TensorSpec(shape, dtype)
+
+
+@contextlib.contextmanager
+def old_control_flow():
+    """Loops and conditions as TensorFlow 1 wrote them: Enter, Merge, Switch, TensorArrayV3."""
+    enabled = control_flow_util.ENABLE_CONTROL_FLOW_V2
+    tf.compat.v1.disable_control_flow_v2()
+    try:
+        yield
+    finally:
+        control_flow_util.ENABLE_CONTROL_FLOW_V2 = enabled
 
 
 def save_tf1(path, function, inputs, variables=None):

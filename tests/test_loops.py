@@ -5,17 +5,16 @@ with what it answers and its own gradients, which it can take as long as the Pyt
 loop is there. Everything there is float64, so that differences of the function tell derivatives.
 """
 
-import contextlib
 import itertools
 import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 
 import builders
 import ig_tf
+from builders import old_control_flow
 from ig_tf.errors import GraphError
 from ig_tf.graph import branches, frames, raise_loops, rows
 from ig_tf.graph import work as working
@@ -229,15 +228,6 @@ def test_older_arrays(name):
 
 # Loops that this TensorFlow writes in the old way ---------------------------------------------
 
-
-@contextlib.contextmanager
-def old_control_flow():
-    enabled = control_flow_util.ENABLE_CONTROL_FLOW_V2
-    tf1.disable_control_flow_v2()
-    try:
-        yield
-    finally:
-        control_flow_util.ENABLE_CONTROL_FLOW_V2 = enabled
 
 
 def old(function):

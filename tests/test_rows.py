@@ -7,13 +7,12 @@ a case and mixes examples: no rows may be claimed, and numbers confirm that it d
 """
 
 import collections
-import contextlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 
+from builders import old_control_flow
 from ig_tf.graph import (inline, list_rules, raise_loops, row_rules, rows, size_rules,
                          sparse_rules)
 from ig_tf.graph import work as working
@@ -1036,16 +1035,6 @@ SPARSE_TWINS = [
 
 # Control flow of TensorFlow 1 -----------------------------------------------------------------
 
-
-@contextlib.contextmanager
-def old_control_flow():
-    """Loops and conditions as TensorFlow 1 wrote them: Enter, Merge, Switch, TensorArrayV3."""
-    enabled = control_flow_util.ENABLE_CONTROL_FLOW_V2
-    tf1.disable_control_flow_v2()
-    try:
-        yield
-    finally:
-        control_flow_util.ENABLE_CONTROL_FLOW_V2 = enabled
 
 
 def old(build):

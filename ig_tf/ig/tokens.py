@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from ig_tf.points.bags import PRODUCT
-from ig_tf.points.sent import CROSSES, PLACING
+from ig_tf.points.sent import CROSSES, PLACING, cross_of
 
 # What one row counts for in its example's pooled vector, from the number of rows.
 SHARES = {
@@ -128,13 +128,11 @@ def sent(what, work, values):
 
 def crossed_strings(op, values):
     """The keys of each crossed value, joined by `_X_`, in the order of the hashed ones."""
-    inputs = [values[tensor.name] for tensor in op.inputs]
-    count = op.get_attr("N")
-    dense = inputs[3 * count:3 * count + len(op.get_attr("dense_types"))]
+    cross = cross_of(op, [values[tensor.name] for tensor in op.inputs])
     return tf.raw_ops.SparseCross(
-        indices=inputs[:count], values=_as_strings(inputs[count:2 * count]),
-        shapes=inputs[2 * count:3 * count], dense_inputs=_as_strings(dense), hashed_output=False,
-        num_buckets=0, hash_key=0, out_type=tf.string, internal_type=tf.string)[1]
+        indices=cross.indices, values=_as_strings(cross.values), shapes=cross.shapes,
+        dense_inputs=_as_strings(cross.dense), hashed_output=False, num_buckets=0, hash_key=0,
+        out_type=tf.string, internal_type=tf.string)[1]
 
 
 def _as_strings(tensors):

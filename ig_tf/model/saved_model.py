@@ -46,20 +46,25 @@ def read(path, asked, usual=(), note=None):
     # What is added needs a library. An empty one says the same as none; later none could tell.
     proto.meta_graphs[index].graph_def.library.SetInParent()
     meta_graph = proto.meta_graphs[index]
-    by_name = asked.names_tensors and not _are_placeholders(meta_graph.graph_def, asked)
-    if by_name:
-        name, signature_note = NAMED_OUTPUTS, None
-    elif asked.names_tensors:
-        name, signature_note = _made_signature(meta_graph, asked)
-    elif not (asked.signature or usable_signatures(meta_graph)
-              or meta_graph.HasField("object_graph_def")):
+    notes = [text for text in (note, tag_note) if text]
+    if asked.names_tensors:
+        return _of_named_tensors(Model(path, proto, index, NAMED_OUTPUTS, tuple(notes),
+                                       files=files_of(path)), asked)
+    if not (asked.signature or usable_signatures(meta_graph)
+            or meta_graph.HasField("object_graph_def")):
         raise named.ask(meta_graph.graph_def)
-    else:
-        wanted = next((name for name in usual if name in meta_graph.signature_def), None)
-        name, signature_note = choose_signature(meta_graph, asked.signature or wanted)
-    notes = tuple(text for text in (note, tag_note, signature_note) if text)
-    model = Model(path, proto, index, name, notes, files=files_of(path))
-    if not by_name:
+    wanted = next((name for name in usual if name in meta_graph.signature_def), None)
+    name, signature_note = choose_signature(meta_graph, asked.signature or wanted)
+    notes += [signature_note] if signature_note else []
+    return answering(Model(path, proto, index, name, tuple(notes), files=files_of(path)), None,
+                     asked.feeds, asked.fixes)
+
+
+def _of_named_tensors(model, asked):
+    """A model whose inputs and outputs are named by the user, not by a signature."""
+    if _are_placeholders(model.meta_graph.graph_def, asked):
+        name, note = _made_signature(model.meta_graph, asked)
+        model = dataclasses.replace(model, signature_name=name, chosen=(*model.chosen, note))
         return answering(model, None, asked.feeds, asked.fixes)
     made = answering(model, named.tensors(asked.outputs, "output"), _all_feeds(asked),
                      asked.fixes)

@@ -7,7 +7,7 @@ Where two places would share a name, each is called as TensorFlow names such a c
 
 import re
 
-from ig_tf.points.sent import CROSSES
+from ig_tf.points.sent import CROSSES, cross_of
 
 # Name scopes under which feature columns of TensorFlow 1 and 2 put one scope per column.
 _CONTAINERS = re.compile(r"^(input_layer|linear_model|sequence_input_layer|dense_features|"
@@ -70,15 +70,9 @@ def crossed(source, features):
     """The name of a feature cross with its keys, or None where ids come from no cross."""
     if source is None or source.op.type not in CROSSES:
         return None
-    count = source.op.get_attr("N")
-    inputs = source.op.inputs
-    keys = [*inputs[count:2 * count], *inputs[3 * count:3 * count + _dense(source.op)]]
-    names = [_key(tensor, features) for tensor in keys]
+    cross = cross_of(source.op, list(source.op.inputs))
+    names = [_key(tensor, features) for tensor in (*cross.values, *cross.dense)]
     return None if None in names else "_X_".join(sorted(names))
-
-
-def _dense(op):
-    return len(op.get_attr("dense_types"))
 
 
 def _key(tensor, features):

@@ -60,6 +60,23 @@ def what_was_sent(ids, features):
     return Sent(source.name, tuple(op.name for op in placed), tuple(dict.fromkeys(needed)))
 
 
+@dataclasses.dataclass(frozen=True)
+class Cross:
+    """What an op of CROSSES is given: sparse columns in three parts each, and dense columns."""
+
+    indices: list
+    values: list
+    shapes: list
+    dense: list
+
+
+def cross_of(op, inputs):
+    """The `Cross` of an op of CROSSES; `inputs`: its operands, or what stands for them."""
+    count, dense = op.get_attr("N"), len(op.get_attr("dense_types"))
+    return Cross(inputs[:count], inputs[count:2 * count], inputs[2 * count:3 * count],
+                 inputs[3 * count:3 * count + dense])
+
+
 def _trace(tensor, features, known):
     """(source, placing ops) where all ways back from a tensor lead to one, else None."""
     if tensor.name in known:

@@ -3,6 +3,8 @@
 import dataclasses
 import re
 
+from tensorflow import TensorShape
+
 VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 # A variable's part is named NAME/part_0, NAME/part_1, ...
 _PART = re.compile(r"/part_\d+$")
@@ -33,8 +35,8 @@ def table_of(parts, features):
       features: `Features` of the graph.
 
     Returns:
-      A `Table`, or None where the params are computed from the input, or hold one number per row
-      only because they are a vector (positions, lengths).
+      A `Table`, or None where the params are computed from the input, or come from no variable and
+      no constant of floats.
     """
     if any(features.depends(part) for part in parts):
         return None
@@ -92,5 +94,4 @@ def _variable_behind(tensor, features):
 
 
 def _variable_shape(tensor):
-    from tensorflow import TensorShape
     return TensorShape(tensor.op.get_attr("shape"))
