@@ -1,19 +1,24 @@
-"""Conditions of TensorFlow 1 (Switch, Merge) inside a loop's body become functional If.
+"""Conditions of TensorFlow 1 (Switch, Merge) in a region of a graph become functional If.
 
 The gradient of a functional loop keeps what its body computes in every turn, which a branch that
-is not taken does not have.
+is not taken does not have; and a copy cannot switch the handle of a variable.
 """
 
 import dataclasses
 
 from tensorflow.core.framework import node_def_pb2
 
+from ig_tf.graph import registry
 from ig_tf.graph.bodies import Region, effective, func, function_def, shapes, types
 from ig_tf.graph.edges import behind, in_order
-from ig_tf.graph.frames import NotStructured
+from ig_tf.graph.frames import ENTERS, EXITS, NotStructured
 from ig_tf.graph.walk import BACK_EDGES
 from ig_tf.model.model import SCOPE
 from ig_tf.model.nodes import data, producer, set_inputs
+
+SWITCHES = ("Switch", "RefSwitch")
+MERGES = ("Merge", "RefMerge")
+_LOOP_OPS = frozenset({*ENTERS, *EXITS, *BACK_EDGES, "LoopCond"})
 
 
 def raise_all(region, known, name, library):
@@ -28,17 +33,23 @@ def raise_all(region, known, name, library):
     Raises:
       NotStructured: a Merge that is not that of a condition.
     """
-    for number in range(len(region.nodes)):
-        guards = conditions(region.nodes)
-        groups = _groups(region, guards)
-        if not groups:
-            return
-        _raise(region, groups[0], guards, known, f"{name}_if_{number}", library)
+    guards = conditions(region.nodes)
+    found, others = groups(region.nodes, guards)
+    for merge in others:
+        raise NotStructured(f"{merge!r} merges what no condition of two branches switched")
+    for number, group in enumerate(found):
+        raise_group(region, group, guards, known, f"{name}_if_{number}", library)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Group:
-    """Merges of one condition: (name, input if it holds, input if not)."""
+class Group:
+    """Merges of one condition.
+
+    Attributes:
+      predicate: the tensor that decides.
+      outer: what must hold for the condition to be asked, as `conditions` says it.
+      merges: (name, input if it holds, input if not) of each Merge.
+    """
 
     predicate: str
     outer: frozenset
@@ -67,9 +78,16 @@ def of_tensor(value, nodes, guards):
     """What must hold for a tensor to be there."""
     name, _, index = value.lstrip("^").partition(":")
     held = guards.get(name, frozenset())
-    if value[0] != "^" and name in nodes and nodes[name].op == "Switch":
+    if value[0] != "^" and name in nodes and nodes[name].op in SWITCHES and not _turns(
+            nodes[name], nodes):
         held |= {(origin(data(nodes[name])[1], nodes), int(index or 0))}
     return held
+
+
+def _turns(switch, nodes):
+    """Whether a Switch belongs to a loop."""
+    decides = nodes.get(producer(data(switch)[1]))
+    return decides is not None and decides.op == "LoopCond"
 
 
 def origin(tensor, nodes):
@@ -81,7 +99,8 @@ def origin(tensor, nodes):
 def branch_of(merge, nodes, guards):
     """(predicate, input if it holds, input if not, what holds outside) of a Merge, or None."""
     values = data(merge)
-    if len(values) != 2:
+    if len(values) != 2 or any(
+            producer(v) in nodes and nodes[producer(v)].op in BACK_EDGES for v in values):
         return None
     held = [of_tensor(value, nodes, guards) for value in values]
     for chosen in (0, 1):
@@ -119,32 +138,74 @@ def tie(graph_def):
                                    for other in merge.input])
 
 
-def _groups(region, guards):
-    """Conditions, those inside others first; Merges that read each other stand apart."""
-    found = {}
-    for name in in_order(region.nodes):
-        node = region.nodes[name]
-        if node.op != "Merge":
+def groups(nodes, guards):
+    """The conditions of a graph, those inside others first.
+
+    Merges belong together where their branches share a node. Merges that read each other stand
+    apart.
+
+    Returns:
+      (a list of `Group`s, names of Merges that no condition explains).
+    """
+    found, others = {}, []
+    for name in in_order(nodes):
+        if nodes[name].op != "Merge":
             continue
-        branch = branch_of(node, region.nodes, guards)
+        branch = branch_of(nodes[name], nodes, guards)
         if branch is None:
-            raise NotStructured(f"{name!r} merges what no condition of two branches switched")
+            others.append(name)
+            continue
         predicate, then, otherwise, outer = branch
-        before = behind(region.nodes, node.input)
-        level = 0
-        while any(other in before for other, *_ in found.get((predicate, outer, level), ())):
-            level += 1
-        found.setdefault((predicate, outer, level), []).append((name, then, otherwise))
+        found.setdefault((predicate, outer), []).append((name, then, otherwise))
     order = sorted(found.items(), key=lambda item: -len(item[0][1]))
-    return [_Group(predicate, outer, tuple(merges)) for (predicate, outer, _), merges in order]
+    return [Group(predicate, outer, tuple(merges)) for (predicate, outer), same in order
+            for merges in _apart(same, predicate, nodes, guards)], others
 
 
-def _raise(region, group, guards, known, name, library):
-    """One If for all Merges of a condition."""
-    merges = [merge for merge, *_ in group.merges]
-    read = {value for node in region.nodes.values() for value in node.input} | set(region.results)
-    if any(f"{merge}:1" in read for merge in merges):
-        raise NotStructured(f"which branch {merges[0]!r} took is read as a number")
+def _apart(merges, predicate, nodes, guards):
+    """Merges with the same predicate, in lists of those whose branches share nodes."""
+    if len(merges) == 1:
+        return [merges]
+    parts, part_of = {}, {}
+    for number, merge in enumerate(merges):
+        inside = _inside(merge[1:], predicate, nodes, guards)
+        shared = sorted({part_of[name] for name in inside if name in part_of})
+        before = behind(nodes, merge[1:]) if shared else ()
+        shared = [part for part in shared if not any(name in before for name, *_ in parts[part])]
+        parts[number] = [other for part in shared for other in parts.pop(part)] + [merge]
+        for name in [*inside, *(name for name, part in part_of.items() if part in shared)]:
+            part_of[name] = number
+    return list(parts.values())
+
+
+def _inside(values, predicate, nodes, guards):
+    """Names of the nodes of both branches behind some tensors."""
+    sides = {(predicate, 0), (predicate, 1)}
+    found, queue = {}, [producer(value) for value in values]
+    while queue:
+        name = queue.pop()
+        if name in found or not sides & guards.get(name, frozenset()):
+            continue
+        found[name] = None
+        queue.extend(producer(value) for value in nodes[name].input)
+    return found
+
+
+def raise_group(region, group, guards, known, name, library):
+    """One If for all Merges of a condition; each becomes an Identity of the same name.
+
+    Args:
+      region: a `Region`, changed in place.
+      group: a `Group` of it; those inside it are raised already.
+      guards: `conditions` of its nodes; the If is added.
+      known: {tensor: TensorShape} of the Merges.
+      name: start of the names of the functions that are added.
+      library: list that takes their FunctionDefs.
+
+    Raises:
+      NotStructured: something that cannot stand in a function; nothing was changed.
+    """
+    _refuse_read_index(region, group)
     taken, before, sides = {}, {}, []
     for side in (1, 0):
         roots = [then if side else otherwise for _, then, otherwise in group.merges]
@@ -158,20 +219,21 @@ def _raise(region, group, guards, known, name, library):
     library.extend(functions)
     node = _if_node(region, group, [*taken, *before], sides, functions, known)
     region.nodes[node.name] = node
-    outputs = {f"{merge}:0": f"{node.name}:{index}" for index, merge in enumerate(merges)}
-    outputs.update({f"^{merge}": f"^{node.name}" for merge in merges})
-    for merge in merges:
-        del region.nodes[merge]
-    region.ordered = [outputs.get(value, value) for value in region.ordered]
-    for other in region.nodes.values():
-        set_inputs(other, [outputs.get(value, value) for value in other.input])
-    region.results[:] = [outputs.get(value, value) for value in region.results]
+    guards[node.name] = group.outer
+    for index, (merge, *_) in enumerate(group.merges):
+        dtype = region.nodes[merge].attr["T"].type
+        identity = node_def_pb2.NodeDef(name=merge, op="Identity", input=[f"{node.name}:{index}"])
+        identity.attr["T"].type = dtype
+        region.nodes[merge] = identity
 
 
 def _branch(region, roots, taken_if, guards, taken, before):
     """What one branch computes.
 
     `taken`, {tensor outside: argument}, and `before`, control edges from outside, grow.
+
+    Raises:
+      NotStructured: something in it cannot stand in a function.
     """
     nodes, results, queue = {}, [], []
     moved = effective(region.nodes)
@@ -181,7 +243,7 @@ def _branch(region, roots, taken_if, guards, taken, before):
         name = producer(value)
         node = region.nodes.get(name)
         held = of_tensor(value, region.nodes, guards)
-        if node is not None and node.op == "Switch" and origin(
+        if node is not None and node.op in SWITCHES and origin(
                 data(node)[1], region.nodes) == taken_if[0]:
             value = data(node)[0]
         elif node is not None and taken_if in held:
@@ -194,6 +256,7 @@ def _branch(region, roots, taken_if, guards, taken, before):
         name = queue.pop()
         if name in nodes:
             continue
+        _refuse_in_a_branch(region.nodes[name])
         copy = nodes[name] = type(region.nodes[name])()
         copy.CopyFrom(region.nodes[name])
         ordered = [v for v in copy.input if v[0] == "^" and producer(v) in moved]
@@ -202,6 +265,26 @@ def _branch(region, roots, taken_if, guards, taken, before):
         queue.extend(producer(v) for v in ordered)
         set_inputs(copy, [inside(v) for v in data(copy)] + ordered)
     return Region(nodes, {}, results)
+
+
+def _refuse_read_index(region, group):
+    indices = {f"{merge}:1" for merge, *_ in group.merges}
+    for values in (region.results, *(node.input for node in region.nodes.values())):
+        for value in indices.intersection(values):
+            raise NotStructured(f"which branch {producer(value)!r} took is read as a number")
+
+
+def _refuse_in_a_branch(node):
+    definition = registry.op_def(node.op)
+    if node.op in MERGES:
+        raise NotStructured(f"a condition inside it could not be raised (at {node.name!r})")
+    if node.op in _LOOP_OPS:
+        raise NotStructured(f"a loop inside it could not be raised (at {node.name!r})")
+    if any(argument.is_ref for argument in definition.input_arg):
+        raise NotStructured(f"variable that is written: {node.op} {node.name!r} stands in it")
+    if definition.is_stateful and not definition.input_arg or node.op.startswith("Placeholder"):
+        raise NotStructured(f"{node.op} {node.name!r} stands in it, which belongs to the whole "
+                            "graph")
 
 
 def _if_node(region, group, given, sides, functions, known):

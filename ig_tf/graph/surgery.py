@@ -211,11 +211,12 @@ def _refuse_effects(work, op):
                          f"are not proved to be examples. It cannot be made a functional loop: "
                          f"{why or 'its frame is not structured as one'}.")
     if op.type == "Switch" and op.inputs[0].dtype == "resource":
+        why = "; ".join(f"{name}: {reason}" for name, reason in work.refused.items())
         raise GraphError(
             f"variable {op.inputs[0].op.name!r} is read in a branch of a TensorFlow 1 condition "
-            f"({op.name}, by {op.inputs[1].name}); such a branch would have to be copied, because "
-            "rows are not proved to be examples, and TensorFlow cannot do that. Freeze the "
-            "variables to constants, or rebuild the condition with TensorFlow 2's control flow.")
+            f"({op.name}, by {op.inputs[1].name}); such a branch would have to be copied, and "
+            f"TensorFlow cannot do that. The condition cannot be made functional: {why}. Freeze "
+            "the variables to constants, or rebuild it with TensorFlow 2's control flow.")
     if op.type in ("Placeholder", "PlaceholderV2"):
         raise GraphError(f"the target needs placeholder {op.name!r}, which is not an input of the "
                          f"signature. Give its value, --fix={op.name}:VALUE, or make it an input, "

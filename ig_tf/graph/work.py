@@ -13,8 +13,10 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
 from ig_tf.graph import branches, conds, early_casts
+from ig_tf.graph.functional import BRANCHES
 from ig_tf.graph.inline import inline
-from ig_tf.graph.raise_loops import raise_loops
+from ig_tf.graph.raise_conds import has_conditions, raise_conditions
+from ig_tf.graph.raise_loops import RAISED, raise_loops
 from ig_tf.model.answering import FEED_SCOPE, moved
 from ig_tf.model.model import SCOPE
 from ig_tf.model.ops import import_graph, refuse_without_kernel
@@ -49,7 +51,8 @@ class Work:
       outputs: {signature output name: tensor of `graph`}.
       originals: names of nodes that the model's top level has too.
       changed: {(function or None, node name): sentence} what was made differentiable (D3a).
-      refused: {frame of a TensorFlow 1 loop that could not be raised: why} (D12).
+      refused: {frame of a TensorFlow 1 loop, or Merge of a condition, that could not be raised:
+        why} (D12).
       sparse: {name: keys of `inputs`} of the sparse inputs, see `Model.sparse_inputs`.
     """
 
@@ -113,15 +116,21 @@ def build(model):
     flat = inline(model.working_graph_def, [*inputs.values(), *outputs.values()])
     conds.resolve(flat.graph_def, {name.partition(":")[0] for name in inputs.values()})
     producer_ops = model.meta_graph.meta_info_def.stripped_op_list
-    raised = raise_loops(flat.graph_def, _originals(model, flat),
-                         [_named(flat, name) for name in [*inputs.values(), *outputs.values()]],
+    fetches = [_named(flat, name) for name in [*inputs.values(), *outputs.values()]]
+    raised = raise_loops(flat.graph_def, _originals(model, flat), fetches,
                          functools.partial(import_graph, producer_ops=producer_ops))
-    branches.tie(raised.graph_def)
-    _rename_functions(raised.graph_def, _IMPORT.format(next(_IMPORTS)))
+    prefix = _IMPORT.format(next(_IMPORTS))
+    _rename_functions(raised.graph_def, prefix)
     graph_def, changed = _differentiable(early_casts.cast_parts(raised.graph_def))
-    graph = import_graph(graph_def, producer_ops)
-    while _state_shapes(graph_def, graph):
-        graph = import_graph(graph_def, producer_ops)
+    graph = _imported(graph_def, producer_ops)
+    refused = dict(raised.refused)
+    if has_conditions(graph_def):
+        functional = raise_conditions(graph_def, graph, raised.originals, fetches, changed,
+                                      f"{prefix}raised_if")
+        graph_def, changed = functional.graph_def, functional.changed
+        refused.update(functional.refused)
+        branches.tie(graph_def)
+        graph = _imported(graph_def, producer_ops)
     refuse_without_kernel(graph_def)
 
     def find(name):
@@ -133,7 +142,15 @@ def build(model):
 
     return Work(graph_def, graph, {k: find(v) for k, v in inputs.items()},
                 {k: find(v) for k, v in outputs.items()}, raised.originals, changed,
-                raised.refused, model.sparse_inputs())
+                refused, model.sparse_inputs())
+
+
+def _imported(graph_def, producer_ops):
+    """A graph with the shapes that TensorFlow forgets; these are said in the GraphDef too."""
+    graph = import_graph(graph_def, producer_ops)
+    while _state_shapes(graph_def, graph):
+        graph = import_graph(graph_def, producer_ops)
+    return graph
 
 
 def _named(flat, name):
@@ -226,6 +243,13 @@ FORGOTTEN_SHAPES = {"LookupTableFindV2": _shape_of_lookup, "Cast": _shape_of_par
 def is_shaped(op):
     """Whether this op only says the shape of its input (`_state_shapes`)."""
     return op.type == "EnsureShape" and op.name.startswith(SCOPE + "shaped/")
+
+
+def same_value(op):
+    """Whether this op only says the shape of its input, or stands for a raised condition's Merge:
+    then it has the name that the model's owner knows."""
+    return is_shaped(op) or (op.type == "Identity" and op.inputs[0].op.type in BRANCHES
+                             and op.inputs[0].op.name.startswith(RAISED))
 
 
 def source_name(name):

@@ -4,6 +4,7 @@ import dataclasses
 
 from ig_tf.graph.functional import BRANCHES, LOOPS, arguments_of, bodies_of
 from ig_tf.graph.walk import SHAPE_OPS, ancestors_in_order, through
+from ig_tf.points.content import is_content
 from ig_tf.points.lookups import lookup_at, lookup_behind
 from ig_tf.points.sent import integers_of
 
@@ -26,6 +27,7 @@ class BodyFeatures:
     def __init__(self, op, body, features, arguments):
         self.body_of, self.roots = features.body_of, {}
         self._outside = {inner.name: outer for inner, outer in zip(body.arguments, arguments)}
+        self._next = dict(zip(self._outside, body.results)) if op.type in LOOPS else {}
         self._outer = features
         self._moved = {inner.name for inner, outer in zip(body.arguments, arguments)
                        if features.depends(outer)}
@@ -48,16 +50,26 @@ class BodyFeatures:
         outer = self._outside.get(tensor.name)
         return outer if outer is None else self._outer.beyond(outer) or outer
 
+    def sources(self, tensor):
+        """What an argument is, as (tensor, features): outside, and what the last turn made."""
+        if tensor.name not in self._outside:
+            return []
+        found = [(self._outside[tensor.name], self._outer)]
+        return found + ([(self._next[tensor.name], self)] if tensor.name in self._next else [])
+
 
 def inner_lookups(op, features):
-    """The `InnerLookup`s of content in the bodies of an op, nested ones included."""
+    """The `InnerLookup`s of content in the bodies of an op, nested ones included.
+
+    Ids that are computed from numbers alone (an argmax) do not count: see `is_content`.
+    """
     if op.type in MERGES:
         return _between(op, features)
     found = []
     for body, inner in _bodies(op, features):
         for inner_op in ancestors_in_order(body.graph, body.results):
             lookup = lookup_at(inner_op, inner)
-            if lookup is not None:
+            if lookup is not None and is_content(lookup.ids, inner):
                 found.append(InnerLookup(lookup.table, inner.beyond(integers_of(lookup.ids)),
                                          inner_op.name))
             elif inner_op.type in LOOPS | BRANCHES:
@@ -90,7 +102,7 @@ def _between(merge, features):
             continue
         seen.add(op.name)
         lookup = lookup_at(op, features)
-        if lookup is not None and _in_branch(lookup.ids):
+        if lookup is not None and _in_branch(lookup.ids) and is_content(lookup.ids, features):
             found.append(InnerLookup(lookup.table, _before_switch(lookup.ids), op.name))
         queue.extend(op.inputs)
     return found

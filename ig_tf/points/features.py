@@ -64,6 +64,10 @@ class Features:
         """Nothing lies beyond the top level; see `BodyFeatures`."""
         return None
 
+    def sources(self, tensor):
+        """A tensor of the top level is computed there; see `BodyFeatures`."""
+        return ()
+
     def of(self, tensor):
         """Names of the features that the tensor's values depend on."""
         mask = self._masks.get(tensor.name, 0)

@@ -14,7 +14,7 @@ from ig_tf.graph.functional import BRANCHES, LOOPS
 from ig_tf.graph.states import Distinct, Rows, Values
 from ig_tf.graph.walk import SHAPE_OPS, through
 from ig_tf.graph.partitions import STITCHES
-from ig_tf.graph.work import is_shaped
+from ig_tf.graph.work import same_value
 from ig_tf.points.bags import POOLINGS, QUOTIENTS
 from ig_tf.points.bodies import MERGES, inner_lookups, lookup_of_branches
 from ig_tf.points.lookups import (LOOKUPS, lookup_at, lookup_behind, of_distinct_ids,
@@ -65,7 +65,7 @@ def frontier(work, target, features, states):
         if tensor.name in seen or not features.depends(tensor):
             continue
         seen.add(tensor.name)
-        source = tensor.op.inputs[0] if is_shaped(tensor.op) else tensor
+        source = tensor.op.inputs[0] if same_value(tensor.op) else tensor
         ends = source.name in inputs or _hides_lookups(source.op, features)
         operands = None if ends else continued(source, features, states)
         if operands:
@@ -189,7 +189,8 @@ def _through_loop(op, features):
 
 def classify(tensor, features, inputs):
     """What a stop is."""
-    op = tensor.op.inputs[0].op if is_shaped(tensor.op) else tensor.op
+    source = tensor.op.inputs[0] if same_value(tensor.op) else tensor
+    op = source.op
     if tensor.shape.rank == 0:
         return Stop(tensor, "dense", "a scalar")
     if not tensor.dtype.is_floating:
@@ -204,7 +205,7 @@ def classify(tensor, features, inputs):
                                       "counted from a mask, not by what was sent")
     if lookup or _is_reshaped_lookup(op, features):
         return Stop(tensor, "tokens")
-    if lookup_of_branches(tensor, features):
+    if lookup_of_branches(source, features):
         return Stop(tensor, "tokens")
     if op.type == "OneHot" or op.type == "Cast" and one_hot_behind(tensor):
         return Stop(tensor, "one_hot", "a one-hot that only picks among numbers"

@@ -4,7 +4,7 @@ import dataclasses
 
 from ig_tf.errors import PointError
 from ig_tf.graph.states import Mixed, Rows
-from ig_tf.graph.work import is_shaped, source_name
+from ig_tf.graph.work import same_value, source_name
 from ig_tf.points import names
 from ig_tf.points.bags import read_bag
 from ig_tf.points.bodies import lookup_of_branches
@@ -82,7 +82,7 @@ def make_point(name, stop, features, work, states):
 
 def read(stop, features):
     """What the structure behind a stop tells."""
-    tensor = stop.tensor.op.inputs[0] if is_shaped(stop.tensor.op) else stop.tensor
+    tensor = stop.tensor.op.inputs[0] if same_value(stop.tensor.op) else stop.tensor
     if stop.kind == "pooled":
         return _read_pooled(stop, tensor, features)
     if stop.kind == "tokens":
