@@ -76,6 +76,7 @@ class Plan:
             "baseline_values": recipe.baseline.described(),
             "rule": {"name": recipe.rule.name, "steps": recipe.rule.steps,
                      "degree": recipe.rule.degree},
+            "frontier": recipe.front.described(),
             "chunking": self._chunking(),
             "copied_ops": len(recipe.copy.operations),
             "shared_tensors": len(recipe.copy.shared) + len(recipe.copy.per_example),

@@ -11,6 +11,7 @@ def plan_text(described):
              f"target      {target['text']}  ({target['tensor']})",
              f"baseline    {described['baseline']}",
              f"rule        {rule['name']}, {rule['steps']} nodes",
+             f"frontier    {_frontier(described['frontier'])}",
              f"loop        {_loop(described['chunking'])}",
              f"copied      {described['copied_ops']} ops; {described['shared_tensors']} tensors "
              "are shared with the model"]
@@ -93,6 +94,14 @@ def _loop(chunking):
         return f"{chunking['mode']} ({chunking['reason']})"
     rows = chunking["rows"]
     return f"{chunking['mode']}, " + (f"{rows} at a time" if isinstance(rows, int) else rows)
+
+
+def _frontier(frontier):
+    if not frontier["hoisted_ops"]:
+        return "the points themselves"
+    places = ", ".join(f"{place['tensor']} {_shape(place['shape'] or ())}".removesuffix(" []")
+                       for place in frontier["tensors"])
+    return f"{places}; {frontier['hoisted_ops']} affine ops before it run once per request"
 
 
 def _listed(title, items):

@@ -182,12 +182,12 @@ def downstream(tensors, through_ids=True):
         if tensor.name not in reached:
             reached.add(tensor.name)
             for op in tensor.consumers():
-                if through_ids or not _makes_ids(op):
+                if through_ids or not makes_ids(op):
                     queue.extend(op.outputs)
     return reached
 
 
-def _makes_ids(op):
+def makes_ids(op):
     if op.type == "Cast":
         return op.inputs[0].dtype.is_floating and op.outputs[0].dtype.is_integer
     return op.type in ("Bucketize", "AsString")

@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from ig_tf.graph import surgery
-from ig_tf.ig import integrate
+from ig_tf.ig import front, integrate
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
 from ig_tf.ig.targets import TOP
 from ig_tf.ig.tokens import longest, padding, per_id, sent
@@ -87,7 +87,7 @@ class _Measure:
 def _rows_of(point, recipe, values):
     """{key: _Row} of what a point shows; alone, an example may be narrower than in its batch."""
     batch = tf.shape(values[recipe.target.tensor])[0]
-    tensor = _unfolded(point, values[point.tensor], batch)
+    tensor = front.unfolded(point, values[point.tensor], batch)
     wide = integrate.accumulator(tensor.dtype)
     if not point.bag:
         return {f"attributions/{point.name}":
@@ -108,9 +108,10 @@ def _integrated(recipe, path, values):
         rows = recipe.rows_per_chunk
         if rows is None:
             rows = integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
-                                             [point.shape for point in recipe.points])
+                                             [place.shape for place in recipe.front.places])
         integrals = integrate.integrals(path, recipe.rule, rows)
-    attributions = integrate.attributions(path, integrals)
+    integrals = path.line.pulled_back(integrals)
+    attributions = integrate.attributions(path.line, integrals)
     shown = []
     for point, attribution, integral in zip(recipe.points, attributions, integrals):
         batch = tf.shape(attribution)[0]
@@ -126,46 +127,29 @@ def _measured(recipe, values, measure):
     return (_by_rows if recipe.prefix is None else _alone_each)(recipe, values, measure)
 
 
-def _path(recipe, xs, extras, index, shared, sizes=None):
+def _path(recipe, xs, values, extras, index, shared, sizes=None):
     """The straight path from the baseline to x, as functions in the current graph."""
     if recipe.target.index == TOP:
         extras = {**extras, TOP: (index, 0)}
     examples = tf.shape(xs[0])[0]
     baselines = [tf.broadcast_to(tf.cast(tf.constant(recipe.baseline.values[point.name]), x.dtype),
                                  tf.shape(x)) for point, x in zip(recipe.points, xs)]
+    line = front.line(recipe, xs, baselines, values)
 
     def scores(rows, given_extras):
         given = {**shared, **given_extras}
         for name, value in (sizes or {}).items():
             given[name] = surgery.resized(value, recipe.copy.sizes[name], examples,
                                           tf.shape(rows[0])[0])
-        given.update({point.tensor: _folded(point, row)
-                      for point, row in zip(recipe.points, rows)})
+        given.update({place.tensor: front.folded(place, row)
+                      for place, row in zip(recipe.front.places, rows)})
         given.pop(TOP, None)
         return surgery.copy(recipe.work, recipe.copy, given)[recipe.target.tensor]
 
     def function(rows, given_extras):
         return _selected(recipe.target, scores(rows, given_extras), given_extras.get(TOP))
 
-    return integrate.Path(function, scores, xs, baselines, extras)
-
-
-def _unfolded(point, tensor, batch):
-    """[batch, k, ...] of a folded point's [batch * k, ...]; others as they are."""
-    if not point.folded:
-        return tensor
-    each = tf.shape(tensor)[0] // tf.maximum(batch, 1)
-    shape = tf.concat([[batch, each], tf.shape(tensor)[1:]], 0)
-    return tf.ensure_shape(tf.reshape(tensor, shape), [None, None, *tensor.shape[1:]])
-
-
-def _folded(point, rows):
-    """The rows of the graph's own tensor again."""
-    if not point.folded:
-        return rows
-    shape = tf.shape(rows)
-    merged = tf.reshape(rows, tf.concat([[shape[0] * shape[1]], shape[2:]], 0))
-    return tf.ensure_shape(merged, [None, *rows.shape[2:]])
+    return integrate.Path(function, scores, line.ends, line.starts, extras, line)
 
 
 def _by_rows(recipe, values, measure):
@@ -174,9 +158,9 @@ def _by_rows(recipe, values, measure):
     extras = {name: (values[name], axis) for name, axis in recipe.copy.per_example.items()}
     scores = values[recipe.target.tensor]
     xs = [_one_each(point, values[point.tensor], scores) for point in recipe.points]
-    xs = [_unfolded(point, x, tf.shape(scores)[0]) for point, x in zip(recipe.points, xs)]
+    xs = [front.unfolded(point, x, tf.shape(scores)[0]) for point, x in zip(recipe.points, xs)]
     index = _pinned(recipe.target, scores)
-    found = measure.function(_path(recipe, xs, extras, index, shared, sizes), values)
+    found = measure.function(_path(recipe, xs, values, extras, index, shared, sizes), values)
     return [*found, _selected(recipe.target, scores, index), index]
 
 
@@ -196,7 +180,8 @@ def _alone_each(recipe, values, measure):
 
     F(x) is that of the example alone too: where a batch is coupled, its figures belong together.
     """
-    shared = {name: values[name] for name in (*recipe.copy.shared, *recipe.prefix.shared)}
+    shared = {name: values[name] for name in (
+        *recipe.copy.shared, *recipe.front.copy.shared, *recipe.prefix.shared)}
     inputs = {name: values[name] for name in recipe.prefix.replaced}
     examples = examples_of(recipe.work, inputs)
     goal = recipe.target.tensor
@@ -209,12 +194,13 @@ def _alone_each(recipe, values, measure):
         mine = surgery.copy(recipe.work, recipe.prefix, {**shared, **sliced})
         mine.update(sliced)
         # One example must give one row; anything else is no value per example.
-        rows = [tf.ensure_shape(_unfolded(point, mine[point.tensor], 1), [1, *point.shape[1:]])
+        rows = [tf.ensure_shape(front.unfolded(point, mine[point.tensor], 1), [1, *point.shape[1:]])
                 for point in recipe.points]
         extras = {name: (mine[name], 0) for name in recipe.copy.per_example}
         scores = mine[recipe.target.tensor]
         index = _pinned(recipe.target, scores)
-        found = measure.function(_path(recipe, rows, extras, index, shared), mine)
+        path = _path(recipe, rows, {**shared, **mine}, extras, index, shared)
+        found = measure.function(path, mine)
         found = [padded(tensor[0], row.width) for tensor, row in zip(found, measure.rows)]
         return [*found, _selected(recipe.target, scores, index)[0], index[0]]
 

@@ -19,12 +19,13 @@ class Path:
     """What is integrated.
 
     Attributes:
-      function: callable(points [rows, ...] each, extras [rows, ...] each) -> F [rows].
+      function: callable(inputs [rows, ...] each, extras [rows, ...] each) -> F [rows].
       scores: the same, but the whole output that F is one number of.
-      inputs: tensors x, one per point, [batch, ...].
-      baselines: tensors x', of the same shapes.
+      inputs: tensors z at the end of the path, [batch, ...] each.
+      baselines: the same at its start.
       extras: {name: (tensor, axis)} that the function also needs, repeated along their axis with
         the rows of their example.
+      line: where inputs and baselines come from; nothing here looks at it.
     """
 
     function: object
@@ -32,6 +33,7 @@ class Path:
     inputs: list
     baselines: list
     extras: dict
+    line: object = None
 
     @property
     def fixed(self):
@@ -132,8 +134,7 @@ def _at(path, alpha):
 
 def _whole(path, rule, index):
     alpha = tf.constant(rule.nodes, tf.float64)[index]
-    weights = tf.fill(tf.shape(path.inputs[0])[:1],
-                      tf.constant(rule.weights, tf.float64)[index])
+    weights = tf.constant(rule.weights, tf.float64)[index]
     return _weighted_gradients(path.function, _at(path, alpha), path.fixed, weights)
 
 
@@ -161,21 +162,23 @@ def _chunk(path, rule, examples, first_step, end_step):
 
 
 def _weighted_gradients(function, rows, extras, weights):
-    """dF/drows times the weight of each row, in the accumulator's type.
+    """dF/drows times the weight of each row (or of all), in the accumulator's type.
 
     The weights enter as the upstream gradient, which costs nothing; in half precision they would
     lose too much there and are multiplied in afterwards.
     """
     value = function(rows, extras)
     narrow = value.dtype.size < 4
-    upstream = tf.ones_like(value) if narrow else tf.cast(weights, value.dtype)
+    upstream = tf.ones_like(value) if narrow else tf.broadcast_to(
+        tf.cast(weights, value.dtype), tf.shape(value))
     gradients = _gradients(value, rows, upstream)
     results = []
     for gradient, row in zip(gradients, rows):
         gradient = tf.cast(gradient, accumulator(row.dtype))
         if narrow:
-            ones = [1] * (row.shape.rank - 1)
-            gradient *= tf.reshape(tf.cast(weights, gradient.dtype), [-1] + ones)
+            weight = tf.cast(weights, gradient.dtype)
+            ones = [1] * (row.shape.rank - 1) if weights.shape.rank else []
+            gradient *= tf.reshape(weight, [-1] + ones) if ones else weight
         results.append(gradient)
     return results
 

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 
 from ig_tf.errors import GraphError, PointError
-from ig_tf.graph import surgery
+from ig_tf.graph import affine, surgery
 from ig_tf.graph.states import SHARED, Distinct, Mixed, Rows, Values
+from ig_tf.ig.front import front_alone, front_by_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Recipe:
       points: the `Point`s.
       baseline: the `Baseline`.
       rule: the quadrature `Rule`.
-      copy: `CopyPlan` of the path from the points to the target.
+      front: `Front`: where the path is integrated, and what leads there from the points.
+      copy: `CopyPlan` of the path from the front to the target.
       prefix: `CopyPlan` from the inputs to the points where each example runs alone, else None.
       reason: why each example runs alone, else None.
       rows_per_chunk: a fixed number of rows, or None for the memory budget.
@@ -31,6 +33,7 @@ class Recipe:
     points: tuple
     baseline: object
     rule: object
+    front: object
     copy: object
     prefix: object
     reason: object
@@ -43,13 +46,19 @@ class Recipe:
         names += [name for p in self.points for name in p.token_tensors()]
         if self.prefix is None:
             names += [*self.copy.shared, *self.copy.per_example, *self.copy.sizes]
+            names += self.front.needed()
         else:
             names += [*self.prefix.replaced, *self.prefix.shared, *self.copy.shared]
+            names += self.front.copy.shared
         return [self.work.tensor(name) for name in dict.fromkeys(names)]
 
 
-def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None):
-    """Plans the copy, by rows where these are proved independent, else example by example."""
+def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None,
+            frontier=affine.find):
+    """Plans the copy, by rows where these are proved independent, else example by example.
+
+    `frontier`: chooses where the path is integrated; `affine.at_points` for the points themselves.
+    """
     tensors = [work.tensor(point.tensor) for point in points]
     goal = work.tensor(target.tensor)
     _refuse_values(states, tensors)
@@ -58,20 +67,23 @@ def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None):
     reason = _not_by_rows(states, points, tensors, goal)
     prefix = None
     if reason is None:
-        copy = surgery.plan_copy(work, tensors, [goal], states)
+        front = front_by_rows(work, points, goal, states, frontier)
+        copy = surgery.plan_copy(work, front.tensors(work), [goal], states)
     else:
         _refuse_fixed_batch(work, reason)
         inputs = list(work.inputs.values())
         alone = _alone(work, inputs)
-        copy = surgery.plan_copy(work, tensors, [goal], alone)
-        outside = [work.tensor(name) for name in copy.per_example]
+        front = front_alone(work, points, goal, alone, frontier)
+        copy = surgery.plan_copy(work, front.tensors(work), [goal], alone)
+        outside = [work.tensor(name) for name in (*copy.per_example, *front.copy.per_example)]
+        outside += front.tensors(work)
         outside += [work.tensor(name) for point in points if point.bag
                     for name in point.token_tensors()]
         prefix = surgery.plan_copy(
             work, inputs, list({t.name: t for t in [*tensors, *outside, goal]}.values()),
             {name: state for name, state in alone.items() if state == SHARED})
-    return Recipe(work, target, tuple(points), baseline, rule, copy, prefix, reason,
-                  rows_per_chunk, _bytes_per_row(work, copy))
+    return Recipe(work, target, tuple(points), baseline, rule, front, copy, prefix,
+                  reason, rows_per_chunk, _bytes_per_row(work, copy))
 
 
 def _refuse_values(states, tensors):

@@ -1,0 +1,223 @@
+"""Where the path is integrated: at the affine frontier, with one vector-Jacobian product behind it.
+
+What lies between the points and the frontier is affine, so its value runs along a straight line
+too, and its derivative J is the same all along: IG = (x - x') * J^T * integral(dF/dz).
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from ig_tf.graph import affine, surgery
+from ig_tf.graph.states import SHARED, Rows, is_shared
+from ig_tf.graph.work import source_name
+from ig_tf.ig import integrate
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A tensor that the path is integrated in.
+
+    Attributes:
+      tensor: its name in the working graph.
+      shape: static shape as a tuple, None where unknown; with `folded`, axis 1 holds the rows of
+        one example.
+      folded: whether an example has several rows of the tensor, one after another.
+    """
+
+    tensor: str
+    shape: tuple
+    folded: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Front:
+    """The tensors that the path is integrated in, and what leads there from the points.
+
+    Attributes:
+      places: a `Place` for each.
+      copy: `CopyPlan` from the points to those that are no points themselves.
+      crossed: names of the ops in between, which run once per request.
+      row_wise: whether a row of each of these depends on the same row of the points alone.
+    """
+
+    places: tuple
+    copy: object
+    crossed: tuple
+    row_wise: bool
+
+    def tensors(self, work):
+        return [work.tensor(place.tensor) for place in self.places]
+
+    def needed(self):
+        """Names of tensors that the values at x and the copy take from the model."""
+        return [*(place.tensor for place in self.places), *self.copy.shared]
+
+    def described(self):
+        """As in the plan and the metadata (JSON)."""
+        return {"tensors": [{"tensor": source_name(place.tensor),
+                             "shape": None if place.shape is None else list(place.shape)}
+                            for place in self.places],
+                "hoisted_ops": len(self.crossed)}
+
+
+def front_by_rows(work, points, goal, states, choose=affine.find):
+    """The front where rows are examples: each of its tensors has rows of examples, too.
+
+    Args:
+      work: the `Work`.
+      points: the `Point`s.
+      goal: tensor that is explained.
+      states: row states by tensor name.
+      choose: `affine.find`, `affine.at_points` or another with the same arguments.
+    """
+    given = {point.tensor for point in points}
+
+    def usable(tensor):
+        state = states.get(tensor.name)
+        return tensor.name in given or (
+            tensor.shape.rank and isinstance(state, Rows) and state.axis == 0)
+
+    found = choose(work.graph, [work.tensor(p.tensor) for p in points], goal, usable)
+    places = _places(points, found.tensors, lambda tensor: not states[tensor.name].unit)
+    # The whole batch goes through once: all else is as the model has it.
+    copy = _copy(work, points, found, {tensor.name: SHARED for op in work.graph.get_operations()
+                                       for tensor in op.outputs})
+    own = all(states.get(tensor.name) == Rows(0) for tensor in found.tensors)
+    row_wise = own and all(is_shared(states.get(name)) for name in copy.shared)
+    return Front(places, copy, found.operations, row_wise)
+
+
+def front_alone(work, points, goal, alone, choose=affine.find):
+    """The front where one example runs at a time; arguments as `front_by_rows`."""
+    found = choose(work.graph, [work.tensor(p.tensor) for p in points], goal, lambda tensor: True)
+    places = _places(points, found.tensors, lambda tensor: False)
+    return Front(places, _copy(work, points, found, alone), found.operations, False)
+
+
+def _places(points, tensors, is_folded):
+    of_points = {point.tensor: Place(point.tensor, point.shape, point.folded) for point in points}
+    return tuple(of_points.get(tensor.name) or _place(tensor, is_folded(tensor))
+                 for tensor in tensors)
+
+
+def _place(tensor, folded):
+    shape = tensor.shape.as_list() if tensor.shape.rank is not None else None
+    if folded:
+        shape = [None, None, *shape[1:]]
+    return Place(tensor.name, None if shape is None else tuple(shape), folded)
+
+
+def _copy(work, points, found, states):
+    given = [work.tensor(point.tensor) for point in points]
+    names = {tensor.name for tensor in given}
+    return surgery.plan_copy(work, given, [t for t in found.tensors if t.name not in names],
+                             states)
+
+
+def unfolded(place, tensor, batch):
+    """[batch, k, ...] of a folded tensor's [batch * k, ...]; others as they are."""
+    if not place.folded:
+        return tensor
+    each = tf.shape(tensor)[0] // tf.maximum(batch, 1)
+    shape = tf.concat([[batch, each], tf.shape(tensor)[1:]], 0)
+    return tf.ensure_shape(tf.reshape(tensor, shape), [None, None, *tensor.shape[1:]])
+
+
+def folded(place, rows):
+    """The rows of the graph's own tensor again."""
+    if not place.folded:
+        return rows
+    shape = tf.shape(rows)
+    merged = tf.reshape(rows, tf.concat([[shape[0] * shape[1]], shape[2:]], 0))
+    return tf.ensure_shape(merged, [None, *rows.shape[2:]])
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """The straight line at the points and at the front, in the current graph.
+
+    Attributes:
+      inputs: tensors x, one per point.
+      baselines: tensors x'.
+      ends: values of the front at x, one per place.
+      starts: the same at x'.
+      pulled_back: function(integrals of dF/dz, one per place) -> of dF/dx, one per point.
+    """
+
+    inputs: list
+    baselines: list
+    ends: list
+    starts: list
+    pulled_back: object
+
+
+def line(recipe, xs, baselines, values):
+    """The line between points.
+
+    Args:
+      recipe: a `Recipe`.
+      xs, baselines: one tensor per point, unfolded.
+      values: {tensor name: tensor} with the front's tensors at x, and what its copy needs.
+    """
+    front, batch = recipe.front, tf.shape(xs[0])[0]
+    outside = {name: values[name] for name in (*front.copy.shared, *front.copy.per_example)}
+    at_x = {point.tensor: x for point, x in zip(recipe.points, xs)}
+    at_start = {point.tensor: start for point, start in zip(recipe.points, baselines)}
+    raw = {point.tensor: folded(point, start) for point, start in zip(recipe.points, baselines)}
+    made = surgery.copy(recipe.work, front.copy, {**outside, **raw})
+    for place in front.places:
+        if place.tensor not in at_x:
+            at_x[place.tensor] = unfolded(place, values[place.tensor], batch)
+    at_start.update(_starts(recipe, raw, made, outside, batch))
+
+    def pulled_back(integrals):
+        return _pulled_back(recipe, raw, made, integrals, batch)
+
+    names = [place.tensor for place in front.places]
+    return Line(xs, baselines, [at_x[name] for name in names],
+                [at_start[name] for name in names], pulled_back)
+
+
+def _starts(recipe, raw, made, outside, batch):
+    """{tensor name: value at the baseline} of the front; computed for one row where all are alike.
+
+    The copy for all rows is still there for its derivative, which needs no forward values.
+    """
+    places = {place.tensor: place for place in recipe.front.places}
+    if recipe.front.row_wise and all(map(_alike, raw.values())):
+        one = surgery.copy(recipe.work, recipe.front.copy,
+                           {**outside, **{name: start[:1] for name, start in raw.items()}})
+        return {name: tf.broadcast_to(tensor, tf.concat([[batch], tf.shape(tensor)[1:]], 0))
+                for name, tensor in one.items()}
+    return {name: unfolded(places[name], tensor, batch) for name, tensor in made.items()}
+
+
+def _alike(start):
+    """Whether all rows of a baseline are the same, as far as the graph itself says."""
+    if start.op.type != "BroadcastTo":
+        return False
+    source = start.op.inputs[0].shape
+    return source.rank is not None and start.shape.rank is not None and (
+        source.rank < start.shape.rank or source[0] == 1)
+
+
+def _pulled_back(recipe, raw, made, integrals, batch):
+    """One vector-Jacobian product; the integral at a point that the front has itself is its own."""
+    own = {place.tensor: integral for place, integral in zip(recipe.front.places, integrals)}
+    upstream = {place.tensor: tf.cast(folded(place, integral), made[place.tensor].dtype)
+                for place, integral in zip(recipe.front.places, integrals)
+                if place.tensor in made}
+    gradients = [None] * len(raw)
+    if made:
+        gradients = tf.gradients(list(made.values()), list(raw.values()),
+                                 grad_ys=[upstream[name] for name in made])
+    results = []
+    for point, gradient in zip(recipe.points, gradients):
+        wide = integrate.accumulator(raw[point.tensor].dtype)
+        parts = [own[point.tensor]] if point.tensor in own else []
+        if gradient is not None:
+            gradient = tf.cast(tf.convert_to_tensor(gradient), wide)
+            parts.append(unfolded(point, gradient, batch))
+        results.append(tf.add_n(parts))
+    return results
