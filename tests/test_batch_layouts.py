@@ -226,7 +226,7 @@ def test_a_batch_of_one_runs_one_record_at_a_time(tmp_path):
     assert "one example per request" in ig_tf.check(made.path, records).apart.note
 
 
-# Several rows of the target per example ------------------------------------------------------------
+# Several rows of the target per example --------------------------------------------------------
 
 
 def folded_classes(x):
@@ -273,8 +273,8 @@ def test_folded_steps_of_time_first(tmp_path):
             def chosen(x, start):
                 return folded_steps(tf.transpose(x, [1, 0, 2]),
                                     tf.transpose(start, [1, 0, 2]))[step:step + 1]
-            row = brute_force(chosen, {key: value.transpose(1, 0, 2) for key, value in mine.items()},
-                              ("x", "start"), index=0)
+            turned = {key: value.transpose(1, 0, 2) for key, value in mine.items()}
+            row = brute_force(chosen, turned, ("x", "start"), index=0)
             close({key: found[key][example, step][None] for key in (
                 "attributions/x", "attributions/start")}, row)
 

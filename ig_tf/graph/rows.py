@@ -7,7 +7,7 @@ The rules are the tables in row_rules.py, size_rules.py and sparse_rules.py.
 
 import functools
 
-from ig_tf.graph import fixed_rules, list_rules, loop_rows, registry, row_rules, size_rules, sparse_rules
+from ig_tf.graph import fixed_rules, list_rules, loop_rows, registry, row_rules, size_rules
 from ig_tf.graph.edges import READERS
 from ig_tf.graph.functional import BRANCHES, LOOPS
 from ig_tf.graph.partitions import STITCHES, parted_lookup

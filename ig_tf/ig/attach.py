@@ -59,11 +59,13 @@ def outputs(recipe, given):
 
 def _each_fold(recipe, values, examples):
     """The same for each of an example's rows of the target: [batch, k, ...] under each key."""
-    number = tf.TensorSpec([], tf.int32)
-    explain = lambda fold: _answered(recipe, values, _Rows(recipe.target, examples, fold))
-    specs = {key: tf.TensorSpec(one.shape, one.dtype) for key, one in
-             tf.function(explain, autograph=False).get_concrete_function(
-                 number).structured_outputs.items()}
+    def explain(fold):
+        return _answered(recipe, values, _Rows(recipe.target, examples, fold))
+
+    traced = tf.function(explain, autograph=False).get_concrete_function(
+        tf.TensorSpec([], tf.int32))
+    specs = {key: tf.TensorSpec(one.shape, one.dtype)
+             for key, one in traced.structured_outputs.items()}
     folds = folds_of(values[recipe.target.tensor], examples)
     found = tf.cond(
         folds > 0,
