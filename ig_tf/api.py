@@ -7,7 +7,7 @@ import tensorflow as tf
 from ig_tf.errors import GraphError
 from ig_tf.export import functions, meta_graph
 from ig_tf.export import saved_model as writer
-from ig_tf.graph import rows
+from ig_tf.graph import batch_axes
 from ig_tf.graph import work as working
 from ig_tf.ig import attach, baselines, quadrature, targets
 from ig_tf.ig import recipe as recipes
@@ -31,13 +31,14 @@ class Located:
       model: the `Model`.
       target: the `Target`.
       cut: points, what is held constant, misses.
+      lie: along which axes the examples lie, and the row states (`Lie`).
     """
 
     model: Model
     target: targets.Target
     cut: Cut
     work: object = dataclasses.field(repr=False)
-    states: dict = dataclasses.field(repr=False)
+    lie: batch_axes.Lie
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +64,11 @@ class Plan:
                        "signature": self.model.signature_name,
                        **({"asked": self.model.asked()} if self.model.asked() else {})},
             "choices": list(self.model.chosen) + ([recipe.target.chosen]
-                                                  if recipe.target.chosen else []),
+                                                  if recipe.target.chosen else [])
+            + recipe.lie.chosen(),
             "target": {"output": recipe.target.output, "index": _index(recipe.target),
-                       "tensor": recipe.target.source, "text": recipe.target.text()},
+                       "tensor": recipe.target.source, "text": recipe.target.text(),
+                       "rows": recipe.target.folds or "one per example"},
             "points": [point.described() for point in recipe.points],
             "feeds": [feed.described() for feed in self.model.feeds],
             "fixes": [fix.described() for fix in self.model.fixes],
@@ -80,6 +83,7 @@ class Plan:
             "chunking": self._chunking(),
             "copied_ops": len(recipe.copy.operations),
             "shared_tensors": len(recipe.copy.shared) + len(recipe.copy.per_example),
+            "batch": {"axes": recipe.lie.axes, "examples": recipe.lie.count},
             "sparse_inputs": self.model.described_sparse_inputs(),
             "added": {"node": meta_graph.CALL, "signature": ATTRIBUTIONS},
         }
@@ -88,6 +92,9 @@ class Plan:
         if self.recipe.prefix is not None:
             return {"mode": "one example at a time, one step at a time",
                     "reason": self.recipe.reason}
+        if self.recipe.lie.count:
+            return {"mode": f"the whole batch of {self.recipe.lie.count}, one step at a time",
+                    "reason": "the inputs fix the number of examples"}
         rows_per_chunk = self.recipe.rows_per_chunk
         return {"mode": "rows of (example, step) pairs",
                 "rows": rows_per_chunk if rows_per_chunk else "by memory budget",
@@ -137,11 +144,12 @@ def locate(model, target=None, points=locating.AUTO):
     chosen = targets.resolve(work, target)
     goal = work.tensor(chosen.tensor)
     _refuse_random(work, goal)
-    states = rows.analyse(work.graph, rows.input_states(work), [goal], work.body_of)
+    lie = batch_axes.find(work, goal)
+    chosen = targets.along(work, chosen, lie.target_axis, lie.folds)
     recorded = model.meta_graph.collection_def[feature_columns.COLLECTION].bytes_list.value if (
         feature_columns.COLLECTION in model.meta_graph.collection_def) else ()
-    found = locating.locate(work, goal, states, points, feature_columns.records(recorded))
-    return Located(model, chosen, found.cut, work, states)
+    found = locating.locate(work, goal, lie.states, points, feature_columns.records(recorded))
+    return Located(model, chosen, found.cut, work, lie)
 
 
 def _refuse_random(work, goal):
@@ -175,7 +183,7 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
     """
     located = model if isinstance(model, Located) else locate(model, target, points)
     start = baselines.resolve(baseline, located.cut.points)
-    recipe = recipes.prepare(located.work, located.states, located.target, located.cut.points,
+    recipe = recipes.prepare(located.work, located.lie, located.target, located.cut.points,
                             start, quadrature.build(rule, steps), rows_per_chunk)
     return Plan(located.model, recipe, located.cut)
 

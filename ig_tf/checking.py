@@ -13,8 +13,8 @@ import numpy as np
 from ig_tf import api
 from ig_tf.errors import IgTfError
 from ig_tf.ig import attach, targets
-from ig_tf.run import artifact, checks
-from ig_tf.run.attribute import attribute, input_values
+from ig_tf.run import apart, artifact, checks
+from ig_tf.run.attribute import attribute, input_values, some_records
 
 MAX_TRIED = 3  # failing examples that other settings are tried on: the worst and the median ones
 _OTHER_RULES = ("graded_2", "graded_3")
@@ -42,8 +42,11 @@ def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.M
             for r in results]
     failing = [index for index, row in enumerate(rows) if row.status == "capped"]
     failing = _worst_and_median(failing, rows)
-    trials, entropy = (), None
+    trials, entropy, rows_apart = (), None, None
     if results:
+        say("comparing a batch with its examples one by one")
+        rows_apart = apart.measure(loaded, some_records(loaded, input, limit))
+    if results and not loaded.folded:
         with tempfile.TemporaryDirectory() as folder:
             bench = _Bench(loaded, input, folder, say)
             rows, entropy = _profiled(bench, rows, failing)
@@ -52,7 +55,7 @@ def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.M
                 trials = _trials(bench, failing, tolerance)
     steps = loaded.metadata["rule"]["steps"]
     return checks.Check(tuple(rows), tolerance, steps, entropy, tuple(trials),
-                        checks.advice(rows, entropy, trials, tolerance, steps))
+                        checks.advice(rows, entropy, trials, tolerance, steps), rows_apart)
 
 
 def _worst_and_median(failing, rows):
@@ -93,8 +96,7 @@ class _Bench:
         api.save(plan, path, link=True, build=build)
         other = artifact.load(path)
         rows = input_values(other, self.input, wanted)
-        answers = [other.run({name: artifact.stacked([value]) for name, value in row.items()})
-                   for row in rows]
+        answers = [other.answer([row]) for row in rows]
         return {key: np.concatenate([answer[key] for answer in answers]) for key in answers[0]}
 
 

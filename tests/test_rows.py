@@ -17,7 +17,7 @@ from ig_tf.graph import (inline, list_rules, raise_loops, row_rules, rows, size_
                          sparse_rules)
 from ig_tf.graph import work as working
 from ig_tf.graph.registry import is_known, op_def
-from ig_tf.graph.states import (BATCH, FOLDED, Distinct, Index, Mixed, Rows, Size, Values,
+from ig_tf.graph.states import (BATCH, FOLDED, Cycle, Distinct, Index, Mixed, Rows, Size, Values,
                                 is_shared)
 
 tf1 = tf.compat.v1
@@ -145,7 +145,7 @@ def disagreements(built):
     for op in built.graph.get_operations():
         for tensor in op.outputs:
             state = built.states.get(tensor.name)
-            claims = isinstance(state, (Rows, Size, Index)) or is_shared(state)
+            claims = isinstance(state, (Rows, Cycle, Size, Index)) or is_shared(state)
             used = tensor.consumers() or any(tensor is result for result in built.results)
             width = built.longest and isinstance(state, Size) and None in state.entries
             if claims and used and not opaque(tensor) and not width:
@@ -175,6 +175,10 @@ def holds(state, value, reference, batch):
         if state.unit and value.shape[state.axis] != count:
             return False
         return same(rows_of(value, state.axis, count), rows_of(reference, state.axis, POOL)[batch])
+    if isinstance(state, Cycle):
+        return value.ndim > 0 and value.shape[0] % count == 0 and same(
+            value.reshape(-1, count, *value.shape[1:]),
+            reference.reshape(-1, POOL, *value.shape[1:])[:, batch])
     if isinstance(state, Index):
         return same(np.repeat(np.arange(count), value.size // count), value.ravel().astype(int))
     if isinstance(state, Size):
@@ -568,6 +572,35 @@ SHAPES = [
     case("shape as a number", lambda x: x / tf.cast(tf.shape(x)[1], tf.float32), floats(3)),
     case("GatherNd by the number of the example", lambda x, i: tf.gather_nd(
         x, tf.stack([tf.range(batch_of(x)), i], 1)), floats(4), ints(high=4)),
+]
+STEPS_FIRST = [
+    case("Reshape merges steps and examples", lambda x: tf.reshape(
+        tf.transpose(x, [1, 0, 2]), [-1, 4]) * 2, floats(3, 4), state=Cycle()),
+    case("Reshape merges steps, examples and more", lambda x: tf.reshape(
+        tf.transpose(x, [1, 0, 2, 3]), [3 * batch_of(x), 8]), floats(3, 4, 2), state=Cycle()),
+    case("Reshape takes steps apart again", lambda x: tf.reshape(tf.nn.softmax(tf.matmul(
+        tf.reshape(tf.transpose(x, [1, 0, 2]), [-1, 4]), shared(4, 5))), [-1, batch_of(x), 5]),
+         floats(3, 4), state=Rows(1)),
+    case("Reshape of one step", lambda x: tf.reshape(x[None], [batch_of(x), 12]), floats(3, 4)),
+    case("Reshape behind the examples' axis", lambda x: tf.reshape(
+        tf.transpose(x, [1, 0, 2]), [width(3), batch_of(x), 2, 2]), floats(3, 4), state=Rows(1)),
+    case("shape of merged steps", lambda x: tf.reshape(tf.transpose(x, [1, 0, 2]), tf.shape(
+        tf.reshape(tf.transpose(x, [1, 0, 2]), [-1, 4]))), floats(3, 4), state=Cycle()),
+    case("last axis by the rank", lambda x: tf.reshape(x, tf.concat([[-1], tf.slice(
+        tf.shape(x), [raw.Rank(input=x) - 1], [1])], 0)), floats(3, 4), state=Rows(0, False)),
+]
+STEPS_FIRST_TWINS = [
+    twin("merged steps as examples", lambda x: tf.reshape(tf.reshape(
+        tf.transpose(x, [1, 0, 2]), [-1, 4]), [batch_of(x), 3, 4]), floats(3, 4)),
+    twin("merged steps, other sizes behind", lambda x: tf.transpose(tf.reshape(tf.reshape(
+        tf.transpose(x, [1, 0, 2]), [-1, 4]), [2, batch_of(x), 6]), [1, 0, 2]), floats(3, 4)),
+    twin("merged steps, what is left behind", lambda x: tf.transpose(tf.reshape(tf.reshape(
+        tf.transpose(x, [1, 0, 2]), [-1, 4]), [width(6), batch_of(x), -1]), [1, 0, 2]),
+         floats(3, 4)),
+    twin("steps and half of each example", lambda x: tf.reshape(
+        tf.transpose(x, [1, 0, 2]), [-1, 2]), floats(3, 4)),
+    twin("mean of merged steps and their neighbours", lambda x: tf.reduce_mean(tf.reshape(
+        tf.transpose(x, [1, 0, 2]), [-1, 4]), 0, keepdims=True) + x[:, 0], floats(3, 4)),
 ]
 SHAPE_TWINS = [
     twin("ReverseSequence of the batch", lambda x, n: tf.reverse_sequence(
@@ -1140,9 +1173,9 @@ OLD_TWINS = [
     twin("loop scattered backwards", arrays(read, order=backwards), floats(3)),
 ]
 
-CASES = [*ELEMENTWISE, *ALGEBRA, *IMAGES, *SHAPES, *LOOPS, *SPARSE, *OLD]
-TWINS = [*ELEMENTWISE_TWINS, *ALGEBRA_TWINS, *IMAGE_TWINS, *SHAPE_TWINS, *LOOP_TWINS,
-         *SPARSE_TWINS, *OLD_TWINS]
+CASES = [*ELEMENTWISE, *ALGEBRA, *IMAGES, *SHAPES, *STEPS_FIRST, *LOOPS, *SPARSE, *OLD]
+TWINS = [*ELEMENTWISE_TWINS, *ALGEBRA_TWINS, *IMAGE_TWINS, *SHAPE_TWINS, *STEPS_FIRST_TWINS,
+         *LOOP_TWINS, *SPARSE_TWINS, *OLD_TWINS]
 
 
 def named(cases):

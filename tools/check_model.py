@@ -3,8 +3,9 @@
   ig-tf check --model=OUT --input=FILE
 
 Per example: the completeness error against --tolerance, the number of nodes that would bring it
-there, F along the path where it fails; and what else was tried and worked. The status is 1 where
-an example fails.
+there, F along the path where it fails; and what else was tried and worked. Then whether examples
+of a batch get what they get alone, and stay what they are where one of them is moved. The status is
+1 where an example fails.
 """
 
 import dataclasses

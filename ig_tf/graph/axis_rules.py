@@ -3,8 +3,8 @@
 import numpy as np
 
 from ig_tf.graph.shape_values import broadcasts_over, entries_of, static
-from ig_tf.graph.states import (BATCH, FOLDED, CountOf, Distinct, Index, IndexPair, Rows, Segments,
-                                SparseIndices, Values, is_shared)
+from ig_tf.graph.states import (BATCH, FOLDED, CountOf, Cycle, Distinct, Index, IndexPair, Rows,
+                                Segments, SparseIndices, Values, is_shared)
 
 
 def reshape(op, inputs):
@@ -15,6 +15,8 @@ def reshape(op, inputs):
     entries = entries_of(target, inputs[1])
     if isinstance(state, Distinct):
         return state if entries == (-1,) and op.inputs[0].shape.rank == 1 else None
+    if isinstance(state, Cycle) and entries:
+        return _by_steps(op.inputs[0].shape[1:], entries) if entries[0] != BATCH else None
     if not isinstance(state, Rows) or not entries:
         return None
     if state.unit and op.inputs[0].shape.rank == 1 and entries in ((1, BATCH), (-1, BATCH)):
@@ -22,7 +24,7 @@ def reshape(op, inputs):
     if state.unit and entries == (BATCH,):  # one number per example: other axes have extent 1
         return Rows(0)
     if state.axis != 0:
-        return None
+        return _by_steps(op.inputs[0].shape[state.axis + 1:], entries) if state.unit else None
     if entries[0] == BATCH:
         return Rows(0, True)
     if entries[0] == FOLDED:
@@ -42,6 +44,25 @@ def _inferred_rows(shape, state, rest):
     if None not in dims and known == asked and state.unit:
         return Rows(0, True)
     return Rows(0, False) if asked > 0 and known % asked == 0 else None
+
+
+def _by_steps(own, entries):
+    """[time, batch, ...] or [time * batch, ...] whose steps and examples merge or come apart.
+
+    Row-major order: the place of an element is (step * batch + example) * size + its own place.
+    What follows the examples' axis has to stay as much as one step of one example.
+    """
+    if entries.count(BATCH) == 1 and FOLDED not in entries:
+        axis = entries.index(BATCH)
+        return Rows(axis) if same_size(own, entries[axis + 1:]) else None
+    return Cycle() if BATCH not in entries and same_size(own, entries[1:]) else None
+
+
+def same_size(shape, entries):
+    """Whether some static sizes and some entries of a shape are known, and make as many."""
+    sizes = [*shape.as_list(), *entries]
+    known = all(isinstance(size, int) and size >= 0 for size in sizes)
+    return known and shape.num_elements() == int(np.prod(entries))
 
 
 def expand_dims(op, inputs):

@@ -10,6 +10,7 @@ import dataclasses
 
 import numpy as np
 
+from ig_tf.graph.fixed_rules import lifted_variables
 from ig_tf.graph.functional import bodies_of
 from ig_tf.graph.shape_values import static
 from ig_tf.graph.states import BATCH, Elements, Mixed, Size, Turn, is_shared, join
@@ -31,8 +32,22 @@ def of_branches(op, inputs, body_of, analyse):
     return joined
 
 
-def of_while(op, inputs, states, body_of, analyse):
-    """States of the outputs of a functional loop; `states` are those of the graph around it."""
+def of_while(op, inputs, states, body_of, analyse, count=None):
+    """States of the outputs of a functional loop; `states` are those of the graph around it.
+
+    `count`: the number of examples, where it is fixed; what starts equal for all may be rows then.
+    """
+    found = _of_while(op, inputs, states, body_of, analyse)
+    if count and any(isinstance(state, Mixed) for state in found):
+        for starts in _Loop(op, inputs, body_of, analyse).starts_of_rows(count):
+            if starts != inputs:
+                better = _of_while(op, starts, states, body_of, analyse)
+                if not any(isinstance(state, Mixed) for state in better):
+                    return better
+    return found
+
+
+def _of_while(op, inputs, states, body_of, analyse):
     loop = _Loop(op, inputs, body_of, analyse)
     if any(isinstance(state, Elements) for state in inputs):
         found = loop.over_examples()
@@ -92,6 +107,15 @@ class _Loop:
         if number is None or self._argument(self.body.results[number], self.body) != number:
             return None
         return through(self.op.inputs[number])
+
+    def starts_of_rows(self, count):
+        """States of the variables to try where constants hold one slice for each example."""
+        numbers = range(len(self.body.results))
+        changed = [number for number in numbers
+                   if self._argument(self.body.results[number], self.body) != number]
+        yield lifted_variables(self.op.inputs, self.inputs, changed, count)
+        wide = [number for number in numbers if (self.op.inputs[number].shape.rank or 0) > 1]
+        yield lifted_variables(self.op.inputs, self.inputs, {*changed, *wide}, count)
 
     def states_of(self, body, known):
         return self.analyse(body.graph, {t.name: s for t, s in zip(body.arguments, known)},

@@ -5,27 +5,34 @@ rule covers becomes `Mixed`: not proved, hence treated as if every example could
 The rules are the tables in row_rules.py, size_rules.py and sparse_rules.py.
 """
 
-from ig_tf.graph import list_rules, loop_rows, registry, row_rules, size_rules, sparse_rules
+import functools
+
+from ig_tf.graph import fixed_rules, list_rules, loop_rows, registry, row_rules, size_rules
 from ig_tf.graph.edges import READERS
 from ig_tf.graph.functional import BRANCHES, LOOPS
 from ig_tf.graph.partitions import STITCHES, parted_lookup
-from ig_tf.graph.states import (SHARED, Distinct, Mixed, OfTurn, Rows, SparseIndices, SparseShape,
-                                Values, is_shared)
+from ig_tf.graph.states import (SHARED, Cycle, Distinct, Mixed, OfTurn, Rows, SparseIndices,
+                                SparseShape, Values, is_shared)
+from ig_tf.graph.tables import by_rules
 from ig_tf.graph.walk import ancestors_in_order
 
 PURE = ("StatelessWhile", "StatelessIf")  # whatever they do, they do to what they are given
 
 
-def input_state(tensor):
-    """The state of a signature input: its first axis is the batch; a scalar is shared."""
+def input_state(tensor, axis=0):
+    """The state of a signature input: this axis is the batch; a scalar is shared."""
     if tensor.shape.rank == 0:
         return SHARED
-    return Rows(0)
+    return Rows(axis)
 
 
-def input_states(work):
-    """{tensor name: state} of all inputs of a working graph, the parts of sparse ones too."""
-    states = {tensor.name: input_state(tensor) for tensor in work.inputs.values()}
+def input_states(work, axes):
+    """{tensor name: state} of all inputs of a working graph, the parts of sparse ones too.
+
+    `axes`: {input name: axis of the examples}, 0 where a name is missing.
+    """
+    states = {tensor.name: input_state(tensor, axes.get(name, 0))
+              for name, tensor in work.inputs.items()}
     for name, keys in work.sparse.items():
         indices, values, shape = (work.inputs[key] for key in keys)
         rank = shape.shape[0] if shape.shape.rank == 1 else None
@@ -38,7 +45,7 @@ def input_states(work):
     return states
 
 
-def analyse(graph, known, targets, body_of):
+def analyse(graph, known, targets, body_of, count=None):
     """States of all tensors that lead to `targets`.
 
     Args:
@@ -46,26 +53,29 @@ def analyse(graph, known, targets, body_of):
       known: {tensor name: state} of the inputs, and of what else is known.
       targets: tensors.
       body_of: function(function name, argument tensors) -> a `Body` of a functional loop.
+      count: number of examples, if that is fixed and shall be relied on (fixed_rules.py).
 
     Returns:
       {tensor name: state}.
     """
     states = dict(known)
     for op in ancestors_in_order(graph, targets, stop=known):
-        computed = _states_of(op, states, body_of)
+        computed = _states_of(op, states, body_of, count)
         for tensor, state in zip(op.outputs, computed):
             states.setdefault(tensor.name, state)
     return states
 
 
-def _states_of(op, states, body_of):
+def _states_of(op, states, body_of, count=None):
     inputs = [states.get(t.name, Mixed("a loop of TensorFlow 1")) for t in op.inputs]
     if op.type in PURE and any(isinstance(state, OfTurn) for state in inputs):
         return _of_turn(op, inputs)
     if op.type in LOOPS:
-        return loop_rows.of_while(op, inputs, states, body_of, analyse)
+        within = functools.partial(analyse, count=count)
+        return loop_rows.of_while(op, inputs, states, body_of, within, count)
     if op.type in BRANCHES:
-        return loop_rows.of_branches(op, inputs, body_of, analyse)
+        within = functools.partial(analyse, count=count)
+        return loop_rows.of_branches(op, inputs, body_of, within)
     if op.type in STITCHES:
         return [_parted_lookup(op, states, body_of)]
     if op.type in size_rules.RULES:
@@ -79,20 +89,18 @@ def _states_of(op, states, body_of):
     for state in inputs:
         if isinstance(state, Mixed):
             return [state] * len(op.outputs)
-    for table in (sparse_rules.RULES, row_rules.RULES):
-        if op.type in table:
-            result = table[op.type](op, inputs)
-            if result is not None:
-                return result if isinstance(result, list) else [result] * len(op.outputs)
-    if any(isinstance(state, OfTurn) for state in inputs):
+    found = by_rules(op, inputs)
+    if found is None and any(isinstance(state, OfTurn) for state in inputs):
         return _of_turn(op, inputs)
-    by_value = _by_value(op, inputs)
-    return by_value or [Mixed(f"{op.type} {op.name}")] * len(op.outputs)
+    found = found or _by_value(op, inputs)
+    if found is None and count:
+        found = fixed_rules.states_of(op, inputs, count)
+    return found or [Mixed(f"{op.type} {op.name}")] * len(op.outputs)
 
 
 def _by_value(op, inputs):
-    """What a row rule says where rows are values, or distinct ids, and all else is shared."""
-    kinds = {state for state in inputs if isinstance(state, (Values, Distinct))}
+    """What a row rule says where rows are something else (values), and all else is shared."""
+    kinds = {state for state in inputs if isinstance(state, (Values, Distinct, Cycle))}
     if len(kinds) != 1 or op.type not in row_rules.RULES or not all(
             is_shared(state) for state in inputs if state not in kinds):
         return None

@@ -7,8 +7,8 @@ row rules should answer.
 import numpy as np
 
 from ig_tf.graph.shape_values import entries_of, static
-from ig_tf.graph.states import (BATCH, FOLDED, SHARED, CountOf, Distinct, Elements, Index, ListOf,
-                                Mixed, Rows, Shared, Size, SparseShape, Values, is_shared)
+from ig_tf.graph.states import (BATCH, FOLDED, SHARED, CountOf, Cycle, Distinct, Elements, Index,
+                                ListOf, Mixed, Rows, Shared, Size, SparseShape, Values, is_shared)
 
 
 def shape(op, inputs):
@@ -19,9 +19,11 @@ def shape(op, inputs):
         return SHARED
     if isinstance(state, (Values, Distinct)):
         return CountOf(state) if tensor.shape.rank else None
-    if not isinstance(state, Rows) or tensor.shape.rank is None:
+    if not isinstance(state, (Rows, Cycle)) or tensor.shape.rank is None:
         return None
     entries = tensor.shape.as_list()
+    if isinstance(state, Cycle):
+        return Size((FOLDED, *entries[1:]))
     entries[state.axis] = BATCH if state.unit else FOLDED
     return Size(tuple(entries))
 

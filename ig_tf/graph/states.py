@@ -29,6 +29,14 @@ class Rows:
 
 
 @dataclasses.dataclass(frozen=True)
+class Cycle:
+    """Slice r along axis 0 belongs to example r modulo their number.
+
+    [time, batch, ...] with its first axes merged: the examples once for each step.
+    """
+
+
+@dataclasses.dataclass(frozen=True)
 class SpaceBlocks:
     """Between SpaceToBatchND and BatchToSpaceND: each slice along axis 0 is a part of one example.
 

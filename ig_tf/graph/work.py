@@ -17,6 +17,7 @@ from ig_tf.graph.functional import BRANCHES
 from ig_tf.graph.inline import inline
 from ig_tf.graph.raise_conds import has_conditions, raise_conditions
 from ig_tf.graph.raise_loops import RAISED, raise_loops
+from ig_tf.graph.shape_values import known_entries
 from ig_tf.model.answering import FEED_SCOPE, moved
 from ig_tf.model.model import SCOPE
 from ig_tf.model.ops import import_graph, refuse_without_kernel
@@ -237,7 +238,19 @@ def _shape_of_part(op):
     return TensorShape([None] * ranks.pop()) if ranks else None
 
 
-FORGOTTEN_SHAPES = {"LookupTableFindV2": _shape_of_lookup, "Cast": _shape_of_part}
+def _shape_of_classes(op):
+    """A softmax of TensorFlow 1 merges all axes but the last, whose size it cuts out of a shape."""
+    if any(user.type not in ("Softmax", "LogSoftmax") for user in op.outputs[0].consumers()):
+        return None
+    entries = known_entries(op.inputs[1])
+    if entries is None or len(entries) != 2 or not entries[1] or entries[1] < 0 or (
+            op.outputs[0].shape.rank == 2 and op.outputs[0].shape[1] is not None):
+        return None
+    return TensorShape([None, entries[1]])
+
+
+FORGOTTEN_SHAPES = {"LookupTableFindV2": _shape_of_lookup, "Cast": _shape_of_part,
+                    "Reshape": _shape_of_classes}
 
 
 def is_shaped(op):

@@ -7,6 +7,7 @@ import tensorflow as tf
 from ig_tf.graph import surgery
 from ig_tf.ig import front, integrate
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
+from ig_tf.ig.layout import examples_first, folds_of, one_fold, shape_first
 from ig_tf.ig.targets import TOP
 from ig_tf.ig.tokens import longest, padding, per_id, sent
 from ig_tf.points.sent import CROSSES
@@ -33,8 +34,10 @@ def profile(alphas):
             lambda path, _: [integrate.along(path, alphas),
                              path.scores(path.baselines, path.fixed)],
             [_Row(tf.TensorSpec([len(alphas)], goal.dtype)),
-             _Row(tf.TensorSpec(goal.shape[1:], goal.dtype))])
-        return dict(zip(("path", "baseline_scores"), _measured(recipe, values, measure)))
+             _Row(tf.TensorSpec(shape_first(goal.shape, recipe.target.axis)[1:], goal.dtype))])
+        rows_of_target = _Rows(recipe.target)
+        return dict(zip(("path", "baseline_scores"),
+                        _measured(recipe, values, measure, rows_of_target)))
     return build
 
 
@@ -49,15 +52,41 @@ def outputs(recipe, given):
       {key of D10: tensor}.
     """
     values = surgery.realise(recipe.work, recipe.needed(), given)
+    if recipe.target.folds:
+        return _each_fold(recipe, values, examples_of(recipe.work, recipe.lie.axes, given))
+    return _answered(recipe, values, _Rows(recipe.target))
+
+
+def _each_fold(recipe, values, examples):
+    """The same for each of an example's rows of the target: [batch, k, ...] under each key."""
+    def explain(fold):
+        return _answered(recipe, values, _Rows(recipe.target, examples, fold))
+
+    traced = tf.function(explain, autograph=False).get_concrete_function(
+        tf.TensorSpec([], tf.int32))
+    specs = {key: tf.TensorSpec(one.shape, one.dtype)
+             for key, one in traced.structured_outputs.items()}
+    folds = folds_of(values[recipe.target.tensor], examples)
+    found = tf.cond(
+        folds > 0,
+        lambda: list(tf.map_fn(explain, tf.range(folds), parallel_iterations=1,
+                               fn_output_signature=specs).values()),
+        lambda: nothing(list(specs.values()), []))
+    return {key: examples_first(tensor, 1) for key, tensor in zip(specs, found)}
+
+
+def _answered(recipe, values, rows_of_target):
+    """The outputs for one row of the target per example."""
     goal = recipe.work.tensor(recipe.target.tensor)
     shown = {}
+    batch = tf.shape(rows_of_target(values[recipe.target.tensor]))[0]
     for point in recipe.points:
-        shown.update(_rows_of(point, recipe, values))
+        shown.update(_rows_of(point, recipe, values, batch))
     names = [*shown, *(("total", point.name) for point in recipe.points), "start"]
     rows = [*shown.values(), *(_Row(tf.TensorSpec([], tf.float64)) for _ in recipe.points),
             _Row(tf.TensorSpec([], goal.dtype))]
     measure = _Measure(lambda path, mine: _integrated(recipe, path, mine), rows)
-    *found, prediction, index = _measured(recipe, values, measure)
+    *found, prediction, index = _measured(recipe, values, measure, rows_of_target)
     with tf.control_dependencies([values[recipe.target.tensor]]):  # what the model does besides
         prediction = tf.identity(prediction)
     return _keys(recipe, values, dict(zip(names, found)), prediction, index)
@@ -69,6 +98,27 @@ class _Row:
 
     spec: object
     width: object = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rows:
+    """One row per example out of the target's tensor, of the model or of a copy.
+
+    Attributes:
+      target: the `Target`.
+      examples: how many the model's own tensor has; None where it has one row each.
+      fold: which of an example's rows, where it has several.
+    """
+
+    target: object
+    examples: object = None
+    fold: object = None
+
+    def __call__(self, tensor, examples=None):
+        if not self.target.folds:
+            return examples_first(tensor, self.target.axis)
+        count = self.examples if examples is None else examples
+        return one_fold(tensor, self.target.folds, count, self.fold)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,9 +134,8 @@ class _Measure:
     rows: list
 
 
-def _rows_of(point, recipe, values):
+def _rows_of(point, recipe, values, batch):
     """{key: _Row} of what a point shows; alone, an example may be narrower than in its batch."""
-    batch = tf.shape(values[recipe.target.tensor])[0]
     tensor = front.unfolded(point, values[point.tensor], batch)
     wide = integrate.accumulator(tensor.dtype)
     if not point.bag:
@@ -102,7 +151,7 @@ def _rows_of(point, recipe, values):
 def _integrated(recipe, path, values):
     """What each point shows, each point's total, and F at the baseline."""
     start = path.function(path.baselines, path.fixed)
-    if recipe.prefix is not None:
+    if recipe.prefix is not None or recipe.lie.count:
         integrals = integrate.integrals_stepwise(path, recipe.rule)
     else:
         rows = recipe.rows_per_chunk
@@ -122,12 +171,14 @@ def _integrated(recipe, path, values):
     return [*shown, *totals, start]
 
 
-def _measured(recipe, values, measure):
+def _measured(recipe, values, measure, rows_of_target):
     """What is measured of each example's path, then F(x) and the pinned index, [batch, ...]."""
-    return (_by_rows if recipe.prefix is None else _alone_each)(recipe, values, measure)
+    if recipe.prefix is None:
+        return _by_rows(recipe, values, measure, rows_of_target)
+    return _alone_each(recipe, values, measure)
 
 
-def _path(recipe, xs, values, extras, index, shared, sizes=None):
+def _path(recipe, rows_of_target, xs, values, extras, index, shared, sizes=None):
     """The straight path from the baseline to x, as functions in the current graph."""
     if recipe.target.index == TOP:
         extras = {**extras, TOP: (index, 0)}
@@ -144,7 +195,8 @@ def _path(recipe, xs, values, extras, index, shared, sizes=None):
         given.update({place.tensor: front.folded(place, row)
                       for place, row in zip(recipe.front.places, rows)})
         given.pop(TOP, None)
-        return surgery.copy(recipe.work, recipe.copy, given)[recipe.target.tensor]
+        answer = surgery.copy(recipe.work, recipe.copy, given)[recipe.target.tensor]
+        return rows_of_target(answer, tf.shape(rows[0])[0])
 
     def function(rows, given_extras):
         return _selected(recipe.target, scores(rows, given_extras), given_extras.get(TOP))
@@ -152,15 +204,16 @@ def _path(recipe, xs, values, extras, index, shared, sizes=None):
     return integrate.Path(function, scores, line.ends, line.starts, extras, line)
 
 
-def _by_rows(recipe, values, measure):
+def _by_rows(recipe, values, measure, rows_of_target):
     shared = {name: values[name] for name in recipe.copy.shared}
     sizes = {name: values[name] for name in recipe.copy.sizes}
     extras = {name: (values[name], axis) for name, axis in recipe.copy.per_example.items()}
-    scores = values[recipe.target.tensor]
+    scores = rows_of_target(values[recipe.target.tensor])
     xs = [_one_each(point, values[point.tensor], scores) for point in recipe.points]
     xs = [front.unfolded(point, x, tf.shape(scores)[0]) for point, x in zip(recipe.points, xs)]
     index = _pinned(recipe.target, scores)
-    found = measure.function(_path(recipe, xs, values, extras, index, shared, sizes), values)
+    path = _path(recipe, rows_of_target, xs, values, extras, index, shared, sizes)
+    found = measure.function(path, values)
     return [*found, _selected(recipe.target, scores, index), index]
 
 
@@ -183,23 +236,26 @@ def _alone_each(recipe, values, measure):
     shared = {name: values[name] for name in (
         *recipe.copy.shared, *recipe.front.copy.shared, *recipe.prefix.shared)}
     inputs = {name: values[name] for name in recipe.prefix.replaced}
-    examples = examples_of(recipe.work, inputs)
+    axes = recipe.lie.axes
+    examples = examples_of(recipe.work, axes, inputs)
     goal = recipe.target.tensor
-    checks = one_row_each(recipe.work, inputs, examples, {goal: values[goal]})
+    checks = one_row_each(recipe.work, axes, inputs, examples,
+                          {goal: (values[goal], recipe.target.axis)})
     with tf.control_dependencies(checks):
         examples = tf.identity(examples)
 
     def explain(example):
-        sliced = one_example(recipe.work, inputs, example)
+        sliced = one_example(recipe.work, axes, inputs, example)
         mine = surgery.copy(recipe.work, recipe.prefix, {**shared, **sliced})
         mine.update(sliced)
         # One example must give one row; anything else is no value per example.
         rows = [tf.ensure_shape(front.unfolded(point, mine[point.tensor], 1), [1, *point.shape[1:]])
                 for point in recipe.points]
         extras = {name: (mine[name], 0) for name in recipe.copy.per_example}
-        scores = mine[recipe.target.tensor]
+        scores = examples_first(mine[goal], recipe.target.axis)
+        scores = tf.ensure_shape(scores, [1, *scores.shape[1:]])
         index = _pinned(recipe.target, scores)
-        path = _path(recipe, rows, {**shared, **mine}, extras, index, shared)
+        path = _path(recipe, _Rows(recipe.target), rows, {**shared, **mine}, extras, index, shared)
         found = measure.function(path, mine)
         found = [padded(tensor[0], row.width) for tensor, row in zip(found, measure.rows)]
         return [*found, _selected(recipe.target, scores, index)[0], index[0]]
@@ -267,13 +323,14 @@ def _point_keys(point, work, values, found):
     if not point.per_id:
         return {keys[0]: attribution}
     batch = tf.shape(attribution)[0]
-    tokens = sent(point.sent, work, values)
+    tokens = examples_first(sent(point.sent, work, values), point.axis)
     count = tf.size(tokens) // tf.maximum(batch, 1)
     shape = [batch, count, tf.reduce_prod(tf.shape(attribution)[1:]) // tf.maximum(count, 1)]
     if tokens.shape.rank != 2:
         tokens = tf.reshape(tokens, shape[:2])
     if point.kind == "one_hot":  # what only fills a row up is hot nowhere
-        hot = tf.reduce_any(tf.not_equal(tf.reshape(values[point.tensor], shape), 0), -1)
+        vectors = examples_first(values[point.tensor], point.axis)
+        hot = tf.reduce_any(tf.not_equal(tf.reshape(vectors, shape), 0), -1)
         sent_one = tf.not_equal(tokens, padding(tokens.dtype))
         there = tf.cast(tf.logical_or(hot, sent_one), tf.int64)
         places = tf.range(1, tf.cast(count, tf.int64) + 1)

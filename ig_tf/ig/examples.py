@@ -12,34 +12,44 @@ def _sparse(work, inputs):
         yield names, tf.SparseTensor(*(inputs[name] for name in names))
 
 
-def examples_of(work, inputs):
-    """How many examples a batch has."""
-    parts = []
-    for names, sparse in _sparse(work, inputs):
-        parts.extend(names)
-        examples = sparse.dense_shape[0]
-    dense = [tensor for name, tensor in inputs.items()
-             if name not in parts and tensor.shape.rank != 0]
-    return tf.shape(dense[0])[0] if dense else tf.cast(examples, tf.int32)
+def _axes(work, axes, inputs):
+    """{tensor name: axis of its examples} of the inputs that are neither scalar nor sparse."""
+    return {work.inputs[name].name: axis for name, axis in axes.items()
+            if work.inputs[name].name in inputs}
 
 
-def one_row_each(work, inputs, examples, answer):
-    """Checks: examples lie along axis 0 of every input and of the answer, nowhere else."""
-    parts = [name for names, _ in _sparse(work, inputs) for name in names]
-    counted = {name: tensor for name, tensor in inputs.items()
-               if name not in parts and tensor.shape.rank != 0}
+def examples_of(work, axes, inputs):
+    """How many examples a batch has; `axes` is {input name: axis of the examples}."""
+    for name, axis in _axes(work, axes, inputs).items():
+        return tf.shape(inputs[name])[axis]
+    *_, (_, sparse) = _sparse(work, inputs)
+    return tf.cast(sparse.dense_shape[0], tf.int32)
+
+
+def one_row_each(work, axes, inputs, examples, answer):
+    """Checks: examples lie along their axis of every input and of the answer, nowhere else.
+
+    Args:
+      work: the `Work`.
+      axes: {input name: axis}.
+      inputs: {tensor name: tensor}.
+      examples: how many there are.
+      answer: {tensor name: (tensor, axis)}.
+    """
+    counted = {name: (inputs[name], axis) for name, axis in _axes(work, axes, inputs).items()}
     counted.update(answer)
-    checks = [tf.debugging.assert_equal(tf.shape(tensor)[0], examples, message=(
-        f"{name} does not have one row for each example along its first axis; each example would "
+    checks = [tf.debugging.assert_equal(tf.shape(tensor)[axis], examples, message=(
+        f"{name} does not have one row for each example along axis {axis}; each example would "
         "have to run alone, and it cannot be told apart (time-major tensors, folded batches)."))
-        for name, tensor in counted.items()]
+        for name, (tensor, axis) in counted.items()]
     return [check for check in checks if check is not None]
 
 
-def one_example(work, inputs, example):
+def one_example(work, axes, inputs, example):
     """Inputs {tensor name: tensor} of one example; scalars belong to all."""
-    sliced = {name: tensor[example:example + 1] if tensor.shape.rank != 0 else tensor
-              for name, tensor in inputs.items()}
+    sliced = dict(inputs)
+    for name, axis in _axes(work, axes, inputs).items():
+        sliced[name] = inputs[name][(*[slice(None)] * axis, slice(example, example + 1))]
     for names, sparse in _sparse(work, inputs):
         others = tf.zeros_like(sparse.dense_shape)[1:]
         start = tf.concat([[tf.cast(example, tf.int64)], others], 0)

@@ -12,6 +12,7 @@ from ig_tf.graph import affine, surgery
 from ig_tf.graph.states import SHARED, Rows, is_shared
 from ig_tf.graph.work import source_name
 from ig_tf.ig import integrate
+from ig_tf.ig.layout import examples_back, examples_first, shape_first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +24,13 @@ class Place:
       shape: static shape as a tuple, None where unknown; with `folded`, axis 1 holds the rows of
         one example.
       folded: whether an example has several rows of the tensor, one after another.
+      axis: where its examples lie in the model's own tensor; they come first in `shape`.
     """
 
     tensor: str
     shape: tuple
     folded: bool
+    axis: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,29 +64,30 @@ class Front:
                 "hoisted_ops": len(self.crossed)}
 
 
-def front_by_rows(work, points, goal, states, choose=affine.find):
+def front_by_rows(work, points, goal, lie, choose=affine.find):
     """The front where rows are examples: each of its tensors has rows of examples, too.
 
     Args:
       work: the `Work`.
       points: the `Point`s.
       goal: tensor that is explained.
-      states: row states by tensor name.
+      lie: how the examples lie (`Lie`).
       choose: `affine.find`, `affine.at_points` or another with the same arguments.
     """
-    given = {point.tensor for point in points}
+    given, states = {point.tensor for point in points}, lie.states
 
     def usable(tensor):
         state = states.get(tensor.name)
-        return tensor.name in given or (
-            tensor.shape.rank and isinstance(state, Rows) and state.axis == 0)
+        return tensor.name in given or (tensor.shape.rank and isinstance(state, Rows)
+                                        and (state.unit or state.axis == 0))
 
     found = choose(work.graph, [work.tensor(p.tensor) for p in points], goal, usable)
-    places = _places(points, found.tensors, lambda tensor: not states[tensor.name].unit)
+    places = _places(points, found.tensors, lambda tensor: states[tensor.name])
     # The whole batch goes through once: all else is as the model has it.
     copy = _copy(work, points, found, {tensor.name: SHARED for op in work.graph.get_operations()
                                        for tensor in op.outputs})
-    own = all(states.get(tensor.name) == Rows(0) for tensor in found.tensors)
+    rows = [*found.tensors, *(work.tensor(point.tensor) for point in points)]
+    own = lie.count is None and all(states.get(tensor.name) == Rows(0) for tensor in rows)
     row_wise = own and all(is_shared(states.get(name)) for name in copy.shared)
     return Front(places, copy, found.operations, row_wise)
 
@@ -91,21 +95,23 @@ def front_by_rows(work, points, goal, states, choose=affine.find):
 def front_alone(work, points, goal, alone, choose=affine.find):
     """The front where one example runs at a time; arguments as `front_by_rows`."""
     found = choose(work.graph, [work.tensor(p.tensor) for p in points], goal, lambda tensor: True)
-    places = _places(points, found.tensors, lambda tensor: False)
+    places = _places(points, found.tensors, lambda tensor: Rows(0))
     return Front(places, _copy(work, points, found, alone), found.operations, False)
 
 
-def _places(points, tensors, is_folded):
-    of_points = {point.tensor: Place(point.tensor, point.shape, point.folded) for point in points}
-    return tuple(of_points.get(tensor.name) or _place(tensor, is_folded(tensor))
+def _places(points, tensors, state_of):
+    of_points = {point.tensor: Place(point.tensor, point.shape, point.folded, point.axis)
+                 for point in points}
+    return tuple(of_points.get(tensor.name) or _place(tensor, state_of(tensor))
                  for tensor in tensors)
 
 
-def _place(tensor, folded):
-    shape = tensor.shape.as_list() if tensor.shape.rank is not None else None
-    if folded:
-        shape = [None, None, *shape[1:]]
-    return Place(tensor.name, None if shape is None else tuple(shape), folded)
+def _place(tensor, state):
+    if tensor.shape.rank is None:
+        return Place(tensor.name, None, not state.unit, state.axis)
+    shape = shape_first(tensor.shape.as_list(), state.axis)
+    return Place(tensor.name, tuple(shape if state.unit else [None, None, *shape[1:]]),
+                 not state.unit, state.axis)
 
 
 def _copy(work, points, found, states):
@@ -116,9 +122,9 @@ def _copy(work, points, found, states):
 
 
 def unfolded(place, tensor, batch):
-    """[batch, k, ...] of a folded tensor's [batch * k, ...]; others as they are."""
+    """[batch, k, ...] of a folded tensor's [batch * k, ...]; others with their examples first."""
     if not place.folded:
-        return tensor
+        return examples_first(tensor, place.axis)
     each = tf.shape(tensor)[0] // tf.maximum(batch, 1)
     shape = tf.concat([[batch, each], tf.shape(tensor)[1:]], 0)
     return tf.ensure_shape(tf.reshape(tensor, shape), [None, None, *tensor.shape[1:]])
@@ -127,7 +133,7 @@ def unfolded(place, tensor, batch):
 def folded(place, rows):
     """The rows of the graph's own tensor again."""
     if not place.folded:
-        return rows
+        return examples_back(rows, place.axis)
     shape = tf.shape(rows)
     merged = tf.reshape(rows, tf.concat([[shape[0] * shape[1]], shape[2:]], 0))
     return tf.ensure_shape(merged, [None, *rows.shape[2:]])

@@ -26,6 +26,7 @@ class Recipe:
       reason: why each example runs alone, else None.
       rows_per_chunk: a fixed number of rows, or None for the memory budget.
       bytes_per_row: estimate of the activations of one row.
+      lie: along which axes the examples lie (`Lie`).
     """
 
     work: object
@@ -39,6 +40,7 @@ class Recipe:
     reason: object
     rows_per_chunk: object
     bytes_per_row: int
+    lie: object
 
     def needed(self):
         """Tensors of the working graph that the function takes from the model, run once."""
@@ -53,24 +55,25 @@ class Recipe:
         return [self.work.tensor(name) for name in dict.fromkeys(names)]
 
 
-def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None,
+def prepare(work, lie, target, points, baseline, rule, rows_per_chunk=None,
             frontier=affine.find):
     """Plans the copy, by rows where these are proved independent, else example by example.
 
     `frontier`: chooses where the path is integrated; `affine.at_points` for the points themselves.
     """
+    states = lie.states
     tensors = [work.tensor(point.tensor) for point in points]
     goal = work.tensor(target.tensor)
     _refuse_values(states, tensors)
     if any(np.any(baseline.values[point.name]) for point in points if point.bag):
         points = [point.without_bag() for point in points]  # an id's share needs a zero baseline
-    reason = _not_by_rows(states, points, tensors, goal)
+    reason = _not_by_rows(states, points, target)
     prefix = None
     if reason is None:
-        front = front_by_rows(work, points, goal, states, frontier)
+        front = front_by_rows(work, points, goal, lie, frontier)
         copy = surgery.plan_copy(work, front.tensors(work), [goal], states)
     else:
-        _refuse_fixed_batch(work, reason)
+        _refuse_alone(work, target, lie.axes, reason)
         inputs = list(work.inputs.values())
         alone = _alone(work, inputs)
         front = front_alone(work, points, goal, alone, frontier)
@@ -83,7 +86,7 @@ def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None,
             work, inputs, list({t.name: t for t in [*tensors, *outside, goal]}.values()),
             {name: state for name, state in alone.items() if state == SHARED})
     return Recipe(work, target, tuple(points), baseline, rule, front, copy, prefix,
-                  reason, rows_per_chunk, _bytes_per_row(work, copy))
+                  reason, rows_per_chunk, _bytes_per_row(work, copy), lie)
 
 
 def _refuse_values(states, tensors):
@@ -95,25 +98,33 @@ def _refuse_values(states, tensors):
                 "ids that examples share, not examples. Choose a point behind the pooling.")
 
 
-def _not_by_rows(states, points, tensors, goal):
+def _not_by_rows(states, points, target):
     """Why rows may not be repeated and regrouped, or None where they may."""
-    folded = [point.folded for point in points]
-    for tensor, several in zip([*tensors, goal], [*folded, False]):
-        state = states.get(tensor.name)
-        if state != Rows(0, not several):
+    wanted = {point.tensor: Rows(point.axis, not point.folded) for point in points}
+    if not target.folds:
+        wanted[target.tensor] = Rows(target.axis)
+    for name, rows in wanted.items():
+        state = states.get(name)
+        if state != rows:
             detail = f": {state.reason} is not known to keep examples apart" if isinstance(
                 state, Mixed) else " does not have one row per example"
-            return f"{tensor.name}{detail}"
+            return f"{name}{detail}"
     return None
 
 
-def _refuse_fixed_batch(work, reason):
-    """Alone, an example is a slice of axis 0 of every input."""
+def _refuse_alone(work, target, axes, reason):
+    """Alone, an example is a slice of every input."""
     parts = {part for keys in work.sparse.values() for part in keys}
-    for name, tensor in work.inputs.items():
-        if name not in parts and tensor.shape.rank and tensor.shape[0] not in (None, 1):
+    if target.folds:
+        raise GraphError(f"the target has several rows per example, which can only be explained "
+                         f"where rows are proved to be examples; they are not: {reason}.")
+    for name, axis in axes.items():
+        tensor = work.inputs[name]
+        if tensor.shape.rank and tensor.shape[axis] not in (None, 1):
             raise GraphError(f"each example would have to run alone ({reason}), but input "
-                             f"{name!r} has a fixed batch of {tensor.shape[0]}.")
+                             f"{name!r} has a fixed batch of {tensor.shape[axis]}.")
+    if any(axes.values()):
+        return  # proved, not assumed
     free = [name for name, tensor in work.inputs.items()
             if name not in parts and tensor.shape.rank and tensor.shape[0] is None]
     for name, tensor in work.inputs.items():

@@ -3,8 +3,11 @@
 import dataclasses
 import re
 
+from tensorflow import TensorShape
+
 from ig_tf.errors import TargetError
 from ig_tf.graph.work import source_name
+from ig_tf.ig.layout import shape_first
 
 TOP = "top"
 # Names that say it is a probability, then what else a head may be called; used only for ties.
@@ -23,6 +26,9 @@ class Target:
       tensor: name of the output in the working graph.
       source: the same as the model's owner knows it.
       chosen: a sentence if ig_tf made the choice, else None.
+      axis: of the examples in that tensor.
+      folds: None, or how an example's several rows lie along it (`batch_axes.BLOCKS`, `STEPS`);
+        each of them is explained.
     """
 
     output: str
@@ -30,6 +36,8 @@ class Target:
     tensor: str
     source: str
     chosen: object = None
+    axis: int = 0
+    folds: object = None
 
     def text(self):
         """OUTPUT, OUTPUT:INDEX or OUTPUT:top, as --target takes it."""
@@ -59,8 +67,20 @@ def resolve(work, text=None):
         raise TargetError(
             f"output {output!r} is {tensor.dtype.name}: a target needs a derivative. "
             f"Floating-point outputs: {_floating(work) or 'none'}.")
-    _check_rank(work, output, tensor, index)
+    _check_rank(work, output, tensor.shape, index)
     return _target(output, index, tensor, None)
+
+
+def along(work, target, axis, folds=None):
+    """The same target of a tensor whose examples lie along `axis`; the index is of the others.
+
+    Raises:
+      TargetError: the index does not fit these.
+    """
+    if axis:
+        shape = shape_first(work.tensor(target.tensor).shape, axis)
+        _check_rank(work, target.output, TensorShape(shape), target.index)
+    return dataclasses.replace(target, axis=axis, folds=folds)
 
 
 def _parsed(work, text):
@@ -103,8 +123,7 @@ def before_squashing(work, target):
     return f"{node}:{suffix}" if suffix else node
 
 
-def _check_rank(work, output, tensor, index):
-    shape = tensor.shape
+def _check_rank(work, output, shape, index):
     if shape.rank is None:
         return
     if shape.rank == 0:

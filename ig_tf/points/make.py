@@ -180,13 +180,16 @@ def _point(name, one, reason, total, states):
             f"{tensor.name!r} has one row for each of the distinct ids of a batch: examples share "
             "them. Choose a point behind the place where each example's rows are put together.")
     table = one.table or Table(None, None, None)
-    folded = one.is_folded(states.get(tensor.name))
-    shape = (None, None) if folded else (tensor.shape[0],)
+    state = states.get(tensor.name)
+    folded = one.is_folded(state)
+    axis = state.axis if isinstance(state, Rows) and state.unit and one.bag is None else 0
+    dims = tensor.shape.as_list()
+    shape = (None, None) if folded else dims[axis:axis + 1]
     return Point(
         name=name, kind=one.kind, tensor=tensor.name, source=source_name(tensor.name),
-        shape=(*shape, *tensor.shape.as_list()[1:]) if tensor.shape.rank else (),
+        shape=(*shape, *dims[:axis], *dims[axis + 1:]) if tensor.shape.rank else (),
         dtype=tensor.dtype.name, features=one.features,
         feature=total, named_by=reason,
         table=table.name, vocabulary=table.vocabulary, dimension=table.dimension,
         ids=source_name(one.ids.name) if one.ids is not None else None, sent=one.sent, bag=one.bag,
-        folded=folded)
+        folded=folded, axis=axis)

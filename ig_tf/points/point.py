@@ -25,6 +25,7 @@ class Point:
       shape: static shape as a tuple, None where unknown; axis 0 is the example.
       folded: whether an example has several rows of the tensor, one after another; they are axis
         1 of the shape then.
+      axis: of the tensor, along which the examples lie; the shape has it first.
       dtype: name of its type.
       features: raw inputs (signature inputs, or keys of a parsed example) that it comes from;
         of a lookup, those of its ids.
@@ -54,6 +55,7 @@ class Point:
     sent: object = None
     bag: object = None
     folded: bool = False
+    axis: int = 0
 
     @property
     def tokens(self):

@@ -10,6 +10,7 @@ from ig_tf.errors import ArtifactError, RecordError
 from ig_tf.run import sparse
 
 SIGNATURE = "attributions"
+ONE_ROW = "one per example"  # what the metadata says of most targets
 METADATA = os.path.join("assets.extra", "ig_tf.json")
 
 
@@ -31,8 +32,36 @@ class Artifact:
     function: object = dataclasses.field(repr=False)
     owner: object = dataclasses.field(repr=False)
 
+    def axis(self, name):
+        """The axis of an input along which its examples lie."""
+        return self.metadata.get("batch", {}).get("axes", {}).get(name, 0)
+
+    @property
+    def examples(self):
+        """The number of examples that every request must have, or None: any."""
+        sizes = {spec.shape[self.axis(name)] for name, spec in self.inputs.items()
+                 if not isinstance(spec, sparse.SparseSpec) and spec.shape.rank} - {None}
+        return max(sizes, default=None)
+
+    @property
+    def folded(self):
+        """Whether an example has several rows of the target, each explained: [batch, k, ...]."""
+        rows = self.metadata.get("target", {}).get("rows", ONE_ROW)
+        return rows != ONE_ROW
+
+    def answer(self, rows):
+        """Answers some examples, {input: one example's array} each -> {key: [examples, ...]}.
+
+        Where every request must have as many examples, the last one is repeated; there must not be
+        more.
+        """
+        filled = [*rows, *[rows[-1]] * ((self.examples or 0) - len(rows))]
+        answer = self.run({name: stacked([row[name] for row in filled], self.axis(name))
+                           for name in self.inputs})
+        return {key: value[:len(rows)] for key, value in answer.items()}
+
     def run(self, batch):
-        """Answers one batch: {input: array [batch, ...]} -> {key: numpy array}.
+        """Answers one batch: {input: array of all examples} -> {key: numpy array [batch, ...]}.
 
         What `stacked` makes of several examples' values is such an array, of sparse inputs too.
 
@@ -63,9 +92,9 @@ def _constant(array, dtype):
     return tf.constant(values, dtype=dtype, shape=array.shape)
 
 
-def stacked(values):
-    """Values of several examples as one batch of an input."""
-    return values if isinstance(values[0], sparse.SparseRow) else np.stack(values)
+def stacked(values, axis=0):
+    """Values of several examples as one batch of an input, whose examples lie along `axis`."""
+    return values if isinstance(values[0], sparse.SparseRow) else np.stack(values, axis)
 
 
 def read_metadata(path):
@@ -128,13 +157,14 @@ def _by_session(path, metadata):
     return Artifact(path, metadata, specs, function, session)
 
 
-def as_array(value, spec, where):
+def as_array(value, spec, where, axis=0):
     """One record's value as numpy of the input's type and one example's shape.
 
     Args:
       value: number, string, bytes or nested lists or arrays of them.
       spec: tf.TensorSpec of the whole batch, or a `SparseSpec`.
       where: for messages, for example "record 3, input 'age'".
+      axis: of the whole batch, along which the examples lie.
 
     Returns:
       An array, or a `SparseRow` for a sparse input.
@@ -145,7 +175,9 @@ def as_array(value, spec, where):
     if isinstance(spec, sparse.SparseSpec):
         return sparse.as_row(value, spec, where, lambda values: _typed(values, spec, where))
     array = _typed(value, spec, where)
-    wanted = None if spec.shape.rank is None else spec.shape.as_list()[1:]
+    wanted = None if spec.shape.rank is None else spec.shape.as_list()
+    if wanted:
+        del wanted[axis]
     if wanted is not None and array.ndim != len(wanted) and array.size == 1:
         array = array.reshape([1] * len(wanted))  # one number for [1], or [1] for one number
     if wanted is not None and (array.ndim != len(wanted) or any(

@@ -67,6 +67,12 @@ def input_values(loaded, input, wanted):
     return [found[position] for position in wanted]
 
 
+def some_records(loaded, input, limit):
+    """The first records as [(id, {input: array})]."""
+    return [(str(record.values.get("id", record.position)), _values(loaded, record))
+            for record in _source(input, limit)]
+
+
 def _source(input, limit):
     is_path = isinstance(input, (str, bytes)) or hasattr(input, "__fspath__")
     source = records.read(input) if is_path else input
@@ -77,16 +83,24 @@ def _source(input, limit):
 
 
 def _results(loaded, source, batch_size, labels, vocabulary):
-    for group in _batches(loaded, source, batch_size):
-        batch = {name: artifacts.stacked([values[name] for _, values in group])
-                 for name in loaded.inputs}
+    for group in _batches(loaded, source, loaded.examples or batch_size):
         first, last = group[0][0].position, group[-1][0].position
         try:
-            answer = loaded.run(batch)
+            answer = loaded.answer([values for _, values in group])
         except RecordError as error:
             raise RecordError(f"records {first} to {last}: {error}") from error
         for row, (record, values) in enumerate(group):
-            yield _result(loaded, record, values, answer, row, labels, vocabulary)
+            for name, one in _explained(record, answer, loaded.folded):
+                yield _result(loaded, record, name, values, one, row, labels, vocabulary)
+
+
+def _explained(record, answer, folded):
+    """(id, answer [batch, ...]) for each row of the target that a record has."""
+    name = str(record.values.get("id", record.position))
+    if not folded:
+        return [(name, answer)]
+    return [(f"{name}:{fold}", {key: value[:, fold] for key, value in answer.items()})
+            for fold in range(answer["prediction"].shape[1])]
 
 
 def _batches(loaded, source, batch_size):
@@ -117,18 +131,19 @@ def _values(loaded, record):
         raise RecordError(f"{where} has no {', '.join(map(repr, missing))}; the model takes "
                           f"{', '.join(loaded.inputs)}, the record has "
                           f"{', '.join(map(str, given)) or 'nothing'}.")
-    return {name: artifacts.as_array(given[name], spec, f"{where}, input {name!r}")
+    return {name: artifacts.as_array(given[name], spec, f"{where}, input {name!r}",
+                                     loaded.axis(name))
             for name, spec in loaded.inputs.items()}
 
 
-def _result(loaded, record, values, answer, row, labels, vocabulary):
+def _result(loaded, record, name, values, answer, row, labels, vocabulary):
     numbers = {key: float(answer[key][row]) for key in (
         "prediction", "baseline_prediction", "completeness_error", "relative_error")}
     points = tuple(_point(point, answer, row, vocabulary) for point in loaded.metadata["points"])
     features = {key.partition("/")[2]: float(value[row]) for key, value in answer.items()
                 if key.startswith("features/")}
     return results.Result(
-        id=str(record.values.get("id", record.position)), status=results.status_of(**numbers),
+        id=name, status=results.status_of(**numbers),
         target=_target(loaded.metadata["target"], int(answer["target_index"][row]), labels),
         points=points, features=features, inputs=_shown_inputs(loaded, record, values), **numbers)
 

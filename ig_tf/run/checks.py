@@ -68,6 +68,7 @@ class Check:
         1 undecided); None where the output is no distribution.
       trials: what else was tried.
       advice: sentences.
+      apart: whether examples leave each other alone (`apart.Apart`), or None: not asked.
     """
 
     rows: tuple
@@ -76,6 +77,7 @@ class Check:
     entropy: object
     trials: tuple
     advice: tuple
+    apart: object = None
 
     @property
     def failing(self):
@@ -83,7 +85,7 @@ class Check:
 
     @property
     def passed(self):
-        return not self.failing
+        return not self.failing and (self.apart is None or self.apart.passed)
 
 
 def normalized_entropy(scores):
@@ -196,9 +198,25 @@ def text(check):
         lines.append(f"tried {trial.flags}: largest error {max(trial.errors):.2%}{doubled}")
     lines += list(check.advice)
     verdict = "PASS" if check.passed else "FAIL"
+    if check.apart is not None:
+        lines += _apart(check.apart)
     lines.append(f"{verdict}: {len(check.rows) - len(check.failing)} of {len(check.rows)} examples "
-                 "are within the tolerance")
+                 "are within the tolerance" + (
+                     "" if check.apart is None or check.apart.passed
+                     else "; examples of a batch are not independent"))
     return "\n".join(lines)
+
+
+def _apart(apart):
+    lines = []
+    if apart.alone is not None:
+        lines += [f"batch of {apart.examples} against its examples one by one: largest difference "
+                  f"{apart.alone:.1e} of the largest (limit {apart.limit:.0e})",
+                  f"rows: {apart.moved} examples moved, the others change by {apart.across:.1e}, "
+                  f"they themselves by {apart.own:.1e} of the largest (limit {apart.limit:.0e})"]
+    if apart.note:
+        lines.append(f"rows: not tested: {apart.note}")
+    return lines + list(apart.findings)
 
 
 def _needed(row, check):
