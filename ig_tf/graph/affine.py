@@ -59,9 +59,11 @@ def find(graph, points, target, usable):
     order = ancestors_in_order(graph, [target], {tensor.name for tensor in points})
     moving = _moving(points, {op.name for op in order})
     affine = _affine(order, points, moving)
-    if not all(_reaches(point, target, moving) for point in points):
+    carrying = _carrying(target, moving)
+    if not all(point.name in carrying for point in points):
         return at_points(graph, points, target, usable)  # the error says which has no derivative
-    crossed = _worth_crossing(order, points, target, moving, affine, usable)
+    crossed = _worth_crossing(order, points, target, moving, affine,
+                              lambda tensor: tensor.name in carrying and usable(tensor))
     made = [tensor for op in order if op.name in crossed for tensor in op.outputs]
     behind = _users(moving)
     tensors = [tensor for tensor in (*points, *made) if tensor.name in affine and (
@@ -111,18 +113,17 @@ def _users(moving):
     return users
 
 
-def _reaches(point, target, moving):
-    """Whether a derivative can get from the target to a point, as far as TensorFlow says."""
-    users, seen, queue = _users(moving), set(), [point]
+def _carrying(target, moving):
+    """Names of the tensors that a derivative gets to from the target, as far as TensorFlow says."""
+    carrying, queue = set(), [target]
     while queue:
         tensor = queue.pop()
-        if tensor.name == target.name:
-            return True
-        for op in users.get(tensor.name, ()):
-            if op not in seen and op.type not in _FLAT and registry.has_gradient(op):
-                seen.add(op)
-                queue.extend(op.outputs)
-    return False
+        if tensor.name in carrying:
+            continue
+        carrying.add(tensor.name)
+        if tensor.op.type not in _FLAT and registry.has_gradient(tensor.op):
+            queue.extend(tensor.op.inputs[place] for place in moving.get(tensor.op, ()))
+    return carrying
 
 
 def _worth_crossing(order, points, target, moving, affine, usable):
