@@ -23,11 +23,13 @@ class Place:
       shape: static shape as a tuple, None where unknown; with `folded`, axis 1 holds the rows of
         one example.
       folded: whether an example has several rows of the tensor, one after another.
+      silent: whether no derivative comes back to it.
     """
 
     tensor: str
     shape: tuple
     folded: bool
+    silent: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Front:
 
     def needed(self):
         """Names of tensors that the values at x and the copy take from the model."""
-        return [*(place.tensor for place in self.places), *self.copy.shared]
+        return self.copy.shared
 
     def described(self):
         """As in the plan and the metadata (JSON)."""
@@ -79,7 +81,7 @@ def front_by_rows(work, points, goal, states, choose=affine.find):
             tensor.shape.rank and isinstance(state, Rows) and state.axis == 0)
 
     found = choose(work.graph, [work.tensor(p.tensor) for p in points], goal, usable)
-    places = _places(points, found.tensors, lambda tensor: not states[tensor.name].unit)
+    places = _places(points, found, lambda tensor: not states[tensor.name].unit)
     # The whole batch goes through once: all else is as the model has it.
     copy = _copy(work, points, found, {tensor.name: SHARED for op in work.graph.get_operations()
                                        for tensor in op.outputs})
@@ -91,21 +93,22 @@ def front_by_rows(work, points, goal, states, choose=affine.find):
 def front_alone(work, points, goal, alone, choose=affine.find):
     """The front where one example runs at a time; arguments as `front_by_rows`."""
     found = choose(work.graph, [work.tensor(p.tensor) for p in points], goal, lambda tensor: True)
-    places = _places(points, found.tensors, lambda tensor: False)
+    places = _places(points, found, lambda tensor: False)
     return Front(places, _copy(work, points, found, alone), found.operations, False)
 
 
-def _places(points, tensors, is_folded):
+def _places(points, found, is_folded):
     of_points = {point.tensor: Place(point.tensor, point.shape, point.folded) for point in points}
-    return tuple(of_points.get(tensor.name) or _place(tensor, is_folded(tensor))
-                 for tensor in tensors)
+    return tuple(of_points.get(tensor.name)
+                 or _place(tensor, is_folded(tensor), tensor.name in found.silent)
+                 for tensor in found.tensors)
 
 
-def _place(tensor, folded):
+def _place(tensor, folded, silent):
     shape = tensor.shape.as_list() if tensor.shape.rank is not None else None
     if folded:
         shape = [None, None, *shape[1:]]
-    return Place(tensor.name, None if shape is None else tuple(shape), folded)
+    return Place(tensor.name, None if shape is None else tuple(shape), folded, silent)
 
 
 def _copy(work, points, found, states):
@@ -166,9 +169,13 @@ def line(recipe, xs, baselines, values):
     at_start = {point.tensor: start for point, start in zip(recipe.points, baselines)}
     raw = {point.tensor: folded(point, start) for point, start in zip(recipe.points, baselines)}
     made = surgery.copy(recipe.work, front.copy, {**outside, **raw})
+    # Not taken from the model: a tensor that is read twice is not fused with what comes behind it,
+    # and the model's answer would be another one, in its last bit.
+    again = surgery.copy(recipe.work, front.copy, {
+        **outside, **{point.tensor: folded(point, x) for point, x in zip(recipe.points, xs)}})
     for place in front.places:
-        if place.tensor not in at_x:
-            at_x[place.tensor] = unfolded(place, values[place.tensor], batch)
+        if place.tensor in again:
+            at_x[place.tensor] = unfolded(place, again[place.tensor], batch)
     at_start.update(_starts(recipe, raw, made, outside, batch))
 
     def pulled_back(integrals):
