@@ -62,9 +62,7 @@ def find(graph, points, target, usable):
     Returns:
       A `Frontier`; the points themselves where nothing is worth crossing.
     """
-    order = ancestors_in_order(graph, [target], {tensor.name for tensor in points})
-    moving = _moving(points, {op.name for op in order})
-    affine = _affine(order, points, moving)
+    order, moving, affine = region(graph, points, target)
     users = _users(moving)
     if not all(_reaches(point, target, users) for point in points):
         return at_points(graph, points, target, usable)  # the error says which has no derivative
@@ -78,6 +76,18 @@ def find(graph, points, target, usable):
     silent = {tensor.name for tensor in tensors if not _reaches(tensor, target, users)}
     return Frontier(tuple(tensors), tuple(op.name for op in order if op.name in crossed),
                     frozenset(silent))
+
+
+def region(graph, points, target):
+    """What moves along the path, and which of it along a straight line.
+
+    Returns:
+      (ops that lead to the target, in order; {op: places of its inputs that move}; names of the
+      tensors that are affine in the points, the points among them).
+    """
+    order = ancestors_in_order(graph, [target], {tensor.name for tensor in points})
+    moving = _moving(points, {op.name for op in order})
+    return order, moving, _affine(order, points, moving)
 
 
 def _moving(points, leading):
