@@ -227,7 +227,8 @@ def _index(target):
 
 def _changed(recipe):
     """What was made differentiable among the copied ops and the functions that they call."""
-    work, copied = recipe.work, set(recipe.copy.operations)
+    work = recipe.work
+    copied = {*recipe.copy.operations, *recipe.front.copy.operations}
     called = needed_functions([node for node in work.graph_def.node if node.name in copied],
                               library_of(work.graph_def))
     return sorted(text for (function, node), text in work.changed.items()

@@ -62,14 +62,15 @@ def is_wide(tensor):
     return tensor.dtype.is_floating and tensor.dtype.size >= 4
 
 
-_MOVES = """Identity Snapshot EnsureShape CheckNumerics Reshape Squeeze ExpandDims""".split()
-_FIRST = """Neg Transpose SplitV Slice StridedSlice Pad MirrorPad Unpack Tile BroadcastTo Sum Mean
-Cumsum ReverseV2 ReverseSequence Roll Gather GatherV2 GatherNd SegmentSum SegmentSumV2 SegmentMean
+_MOVES = """Identity EnsureShape CheckNumerics Reshape Squeeze ExpandDims""".split()
+_FIRST = """Neg Transpose SplitV Slice StridedSlice Pad PadV2 MirrorPad Unpack Tile BroadcastTo Sum
+Mean Cumsum ReverseV2 ReverseSequence Roll Gather GatherV2 GatherNd SegmentSum SegmentMean
 UnsortedSegmentSum SparseSegmentSum SparseSegmentMean SparseSegmentSqrtN
 SparseSegmentSumWithNumSegments SparseSegmentMeanWithNumSegments SparseSegmentSqrtNWithNumSegments
-AvgPool AvgPool3D ResizeBilinear ResizeNearestNeighbor ResizeBicubic SpaceToDepth DepthToSpace
-SpaceToBatchND BatchToSpaceND SpaceToBatch BatchToSpace ExtractImagePatches MatrixBandPart
-MatrixDiag MatrixDiagV3 MatrixDiagPart MatrixDiagPartV3 CropAndResize ScaleAndTranslate Div RealDiv DivNoNan Xdivy MulNoNan DynamicPartition""".split()
+AvgPool AvgPool3D ResizeBilinear ResizeNearestNeighbor ResizeBicubic CropAndResize ScaleAndTranslate
+SpaceToDepth DepthToSpace SpaceToBatchND BatchToSpaceND SpaceToBatch BatchToSpace
+ExtractImagePatches MatrixBandPart MatrixDiag MatrixDiagV3 MatrixDiagPart MatrixDiagPartV3 Div
+RealDiv DivNoNan Xdivy MulNoNan DynamicPartition""".split()
 _CONVOLUTIONS = "Conv2D Conv3D DepthwiseConv2dNative".split()
 _TRANSPOSED = """Conv2DBackpropInput Conv3DBackpropInputV2
 DepthwiseConv2dNativeBackpropInput""".split()
@@ -86,7 +87,6 @@ RULES = {
     "ConcatV2": all_but_last,
     "Concat": behind(1),
     "Split": jointly(1),
-    "PadV2": jointly(0, 2),
     **dict.fromkeys(("Select", "SelectV2"), jointly(1, 2)),
     "ScatterNd": jointly(1),
     "SparseToDense": jointly(2, 3),

@@ -201,7 +201,8 @@ def _path(recipe, rows_of_target, xs, values, extras, index, shared, sizes=None)
     def function(rows, given_extras):
         return _selected(recipe.target, scores(rows, given_extras), given_extras.get(TOP))
 
-    return integrate.Path(function, scores, line.ends, line.starts, extras, line)
+    return integrate.Path(function, scores, line.ends, line.starts, extras,
+                          tuple(place.silent for place in recipe.front.places), line)
 
 
 def _by_rows(recipe, values, measure, rows_of_target):

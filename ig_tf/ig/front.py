@@ -25,12 +25,14 @@ class Place:
         one example.
       folded: whether an example has several rows of the tensor, one after another.
       axis: where its examples lie in the model's own tensor; they come first in `shape`.
+      silent: whether no derivative comes back to it.
     """
 
     tensor: str
     shape: tuple
     folded: bool
     axis: int = 0
+    silent: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Front:
 
     def needed(self):
         """Names of tensors that the values at x and the copy take from the model."""
-        return [*(place.tensor for place in self.places), *self.copy.shared]
+        return self.copy.shared
 
     def described(self):
         """As in the plan and the metadata (JSON)."""
@@ -82,7 +84,7 @@ def front_by_rows(work, points, goal, lie, choose=affine.find):
                                         and (state.unit or state.axis == 0))
 
     found = choose(work.graph, [work.tensor(p.tensor) for p in points], goal, usable)
-    places = _places(points, found.tensors, lambda tensor: states[tensor.name])
+    places = _places(points, found, lambda tensor: states[tensor.name])
     # The whole batch goes through once: all else is as the model has it.
     copy = _copy(work, points, found, {tensor.name: SHARED for op in work.graph.get_operations()
                                        for tensor in op.outputs})
@@ -95,23 +97,24 @@ def front_by_rows(work, points, goal, lie, choose=affine.find):
 def front_alone(work, points, goal, alone, choose=affine.find):
     """The front where one example runs at a time; arguments as `front_by_rows`."""
     found = choose(work.graph, [work.tensor(p.tensor) for p in points], goal, lambda tensor: True)
-    places = _places(points, found.tensors, lambda tensor: Rows(0))
+    places = _places(points, found, lambda tensor: Rows(0))
     return Front(places, _copy(work, points, found, alone), found.operations, False)
 
 
-def _places(points, tensors, state_of):
+def _places(points, found, state_of):
     of_points = {point.tensor: Place(point.tensor, point.shape, point.folded, point.axis)
                  for point in points}
-    return tuple(of_points.get(tensor.name) or _place(tensor, state_of(tensor))
-                 for tensor in tensors)
+    return tuple(of_points.get(tensor.name)
+                 or _place(tensor, state_of(tensor), tensor.name in found.silent)
+                 for tensor in found.tensors)
 
 
-def _place(tensor, state):
+def _place(tensor, state, silent):
     if tensor.shape.rank is None:
-        return Place(tensor.name, None, not state.unit, state.axis)
+        return Place(tensor.name, None, not state.unit, state.axis, silent)
     shape = shape_first(tensor.shape.as_list(), state.axis)
     return Place(tensor.name, tuple(shape if state.unit else [None, None, *shape[1:]]),
-                 not state.unit, state.axis)
+                 not state.unit, state.axis, silent)
 
 
 def _copy(work, points, found, states):
@@ -172,9 +175,13 @@ def line(recipe, xs, baselines, values):
     at_start = {point.tensor: start for point, start in zip(recipe.points, baselines)}
     raw = {point.tensor: folded(point, start) for point, start in zip(recipe.points, baselines)}
     made = surgery.copy(recipe.work, front.copy, {**outside, **raw})
+    # Not taken from the model: a tensor that is read twice is not fused with what comes behind it,
+    # and the model's answer would be another one, in its last bit.
+    again = surgery.copy(recipe.work, front.copy, {
+        **outside, **{point.tensor: folded(point, x) for point, x in zip(recipe.points, xs)}})
     for place in front.places:
-        if place.tensor not in at_x:
-            at_x[place.tensor] = unfolded(place, values[place.tensor], batch)
+        if place.tensor in again:
+            at_x[place.tensor] = unfolded(place, again[place.tensor], batch)
     at_start.update(_starts(recipe, raw, made, outside, batch))
 
     def pulled_back(integrals):

@@ -12,6 +12,7 @@ import tensorflow as tf
 from ig_tf.errors import GraphError
 
 ACTIVATION_BUDGET = 128 << 20  # bytes that the rows of one chunk may hold in activations
+CHUNK = 20 << 20  # bytes of one chunk's places on the path: measured on CPUs, flat from 10 to 30 MB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Path:
       baselines: the same at its start.
       extras: {name: (tensor, axis)} that the function also needs, repeated along their axis with
         the rows of their example.
+      silent: for each input, whether no derivative may come back to it.
       line: where inputs and baselines come from; nothing here looks at it.
     """
 
@@ -33,6 +35,7 @@ class Path:
     inputs: list
     baselines: list
     extras: dict
+    silent: tuple
     line: object = None
 
     @property
@@ -54,26 +57,48 @@ def integrals(path, rule, rows_per_chunk):
       One tensor per point, of its shape; float32 for half precision.
     """
     batch = tf.shape(path.inputs[0])[0]
-    steps = rule.steps
-    rows = tf.maximum(rows_per_chunk, 1)
-    steps_at_once = tf.minimum(steps, rows)
-    examples_at_once = tf.maximum(rows // steps, 1)
-    step_chunks = -(-steps // steps_at_once)
-    turns = step_chunks * -(-batch // examples_at_once)
-    start = [tf.zeros_like(x, accumulator(x.dtype)) for x in path.inputs]
+    at_once, groups = _even(batch, tf.maximum(rows_per_chunk, 1) // rule.steps)
+    width, parts = _even(tf.constant(rule.steps), rows_per_chunk)
+    changes = _changes(path)
+    kinds = [accumulator(x.dtype) for x in path.inputs]
+    shapes = [tf.TensorShape([None, *x.shape[1:]]) for x in path.inputs]
+    found = [tf.TensorArray(kind, groups, element_shape=shape, infer_shape=False)
+             for kind, shape in zip(kinds, shapes)]
+    sums = [tf.zeros_like(x[:0], kind) for x, kind in zip(path.inputs, kinds)]
 
-    def turn(index, *sums):
-        first = index // step_chunks * examples_at_once
-        examples = tf.range(first, tf.minimum(first + examples_at_once, batch))
-        step = index % step_chunks * steps_at_once
-        gradients = _chunk(path, rule, examples, step, tf.minimum(step + steps_at_once, steps))
-        return (index + 1, *(_added(total, examples, gradient)
-                             for total, gradient in zip(sums, gradients)))
+    def turn(index, found, sums):
+        group, part = index // parts, index % parts
+        examples = tf.range(group * at_once, tf.minimum((group + 1) * at_once, batch))
+        step = part * width
+        gradients = _chunk(path, changes, rule, examples, step,
+                           tf.minimum(step + width, rule.steps))
+        sums = tf.cond(part > 0, lambda: [a + b for a, b in zip(sums, gradients)],
+                       lambda: gradients)
+        return index + 1, [one.write(group, total) for one, total in zip(found, sums)], sums
 
-    shapes = [tf.TensorShape([])] + [x.shape for x in path.inputs]
-    sums = tf.while_loop(lambda index, *_: index < turns, turn, (tf.constant(0), *start),
-                         shape_invariants=(shapes[0], *shapes[1:]))[1:]
-    return list(sums)
+    _, found, _ = tf.while_loop(
+        lambda index, *_: index < groups * parts, turn, (tf.constant(0), found, sums),
+        shape_invariants=(tf.TensorShape([]), [tf.TensorShape(None)] * len(found), shapes))
+    return [tf.ensure_shape(one.concat(), shape) for one, shape in zip(found, shapes)]
+
+
+def _even(count, at_once):
+    """Chunks of nearly the same size: (size of one, how many); at least one chunk."""
+    chunks = tf.maximum(-(-count // tf.maximum(at_once, 1)), 1)
+    return tf.maximum(-(-count // chunks), 1), chunks
+
+
+def _changes(path):
+    """What each input changes by along the path, once per request; exactly zero where it stays.
+
+    An infinity that stays (a mask of -inf that was added) would be NaN as a difference.
+    """
+    changes = []
+    for x, baseline in zip(path.inputs, path.baselines):
+        wide = accumulator(x.dtype)
+        start, end = tf.cast(baseline, wide), tf.cast(x, wide)
+        changes.append(tf.where(tf.equal(start, end), tf.zeros_like(end), end - start))
+    return changes
 
 
 def attributions(path, integrals):
@@ -90,21 +115,13 @@ def attributions(path, integrals):
     return found
 
 
-def _added(total, examples, gradient):
-    """Rows added at the examples' places; a point may be empty for all (no words in the batch)."""
-    def add():
-        return tf.tensor_scatter_nd_add(total, examples[:, None], gradient)
-    if None not in total.shape.as_list()[1:]:
-        return add()
-    return tf.cond(tf.size(total) > 0, add, lambda: total)
-
-
 def integrals_stepwise(path, rule):
     """The same, one step at a time over the whole batch: needs nothing but independent rows."""
     start = [tf.zeros_like(x, accumulator(x.dtype)) for x in path.inputs]
+    changes = _changes(path)
 
     def turn(index, *sums):
-        gradients = _whole(path, rule, index)
+        gradients = _whole(path, changes, rule, index)
         return (index + 1, *(total + gradient for total, gradient in zip(sums, gradients)))
 
     shapes = tuple(x.shape for x in path.inputs)
@@ -115,63 +132,59 @@ def integrals_stepwise(path, rule):
 
 def along(path, alphas):
     """F at some places of the path [batch, alphas]; no gradients."""
-    values = tf.map_fn(lambda alpha: path.function(_at(path, alpha), path.fixed),
+    changes = _changes(path)
+    values = tf.map_fn(lambda alpha: path.function(_at(path, changes, alpha), path.fixed),
                        tf.constant(alphas, tf.float64), parallel_iterations=1,
                        fn_output_signature=tf.TensorSpec([None], path.function(
                            path.baselines, path.fixed).dtype))
     return tf.transpose(values)
 
 
-def _at(path, alpha):
-    """The points of the whole batch at one scalar alpha."""
-    rows = []
-    for x, baseline in zip(path.inputs, path.baselines):
-        wide = accumulator(x.dtype)
-        start, end = tf.cast(baseline, wide), tf.cast(x, wide)
-        rows.append(tf.cast(start + tf.cast(alpha, wide) * (end - start), x.dtype))
-    return rows
+def _at(path, changes, alpha):
+    """The inputs of the whole batch at one scalar alpha."""
+    return [tf.cast(tf.cast(start, change.dtype) + tf.cast(alpha, change.dtype) * change, x.dtype)
+            for x, start, change in zip(path.inputs, path.baselines, changes)]
 
 
-def _whole(path, rule, index):
+def _whole(path, changes, rule, index):
     alpha = tf.constant(rule.nodes, tf.float64)[index]
     weights = tf.constant(rule.weights, tf.float64)[index]
-    return _weighted_gradients(path.function, _at(path, alpha), path.fixed, weights)
+    return _weighted_gradients(path, _at(path, changes, alpha), path.fixed, weights)
 
 
-def _chunk(path, rule, examples, first_step, end_step):
+def _chunk(path, changes, rule, examples, first_step, end_step):
     """Weighted gradient sums [examples, ...] over some steps."""
     count, width = tf.size(examples), end_step - first_step
     row_of = tf.repeat(examples, width)  # example of each row; its steps are neighbours
     rows = []
-    for x, baseline in zip(path.inputs, path.baselines):
+    for x, baseline, change in zip(path.inputs, path.baselines, changes):
         wide = accumulator(x.dtype)
         alphas = tf.constant(rule.nodes, wide)[first_step:end_step]
         alphas = tf.reshape(alphas, [1, -1] + [1] * (x.shape.rank - 1))
         start = tf.cast(tf.gather(baseline, examples), wide)[:, None]
-        end = tf.cast(tf.gather(x, examples), wide)[:, None]
-        points = start + alphas * (end - start)
+        points = start + alphas * tf.gather(change, examples)[:, None]
         flat = tf.reshape(points, tf.concat([[count * width], tf.shape(x)[1:]], 0))
         flat.set_shape([None] + x.shape[1:].as_list())
         rows.append(tf.cast(flat, x.dtype))
     weights = tf.tile(tf.constant(rule.weights, tf.float64)[first_step:end_step], [count])
     extras = {name: tf.gather(tensor, row_of, axis=axis)
               for name, (tensor, axis) in path.extras.items()}
-    gradients = _weighted_gradients(path.function, rows, extras, weights)
+    gradients = _weighted_gradients(path, rows, extras, weights)
     return [tf.reduce_sum(tf.reshape(gradient, tf.concat([[count, width], tf.shape(x)[1:]], 0)), 1)
             for gradient, x in zip(gradients, path.inputs)]
 
 
-def _weighted_gradients(function, rows, extras, weights):
+def _weighted_gradients(path, rows, extras, weights):
     """dF/drows times the weight of each row (or of all), in the accumulator's type.
 
     The weights enter as the upstream gradient, which costs nothing; in half precision they would
     lose too much there and are multiplied in afterwards.
     """
-    value = function(rows, extras)
+    value = path.function(rows, extras)
     narrow = value.dtype.size < 4
     upstream = tf.ones_like(value) if narrow else tf.broadcast_to(
         tf.cast(weights, value.dtype), tf.shape(value))
-    gradients = _gradients(value, rows, upstream)
+    gradients = _gradients(value, rows, upstream, path.silent)
     results = []
     for gradient, row in zip(gradients, rows):
         gradient = tf.cast(gradient, accumulator(row.dtype))
@@ -183,12 +196,14 @@ def _weighted_gradients(function, rows, extras, weights):
     return results
 
 
-def _gradients(value, rows, upstream):
+def _gradients(value, rows, upstream, silent):
     try:
         gradients = tf.gradients(value, rows, grad_ys=[upstream],
                                  unconnected_gradients=tf.UnconnectedGradients.NONE)
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise GraphError(f"TensorFlow cannot differentiate the path: {error}") from error
+    gradients = [tf.zeros_like(row) if gradient is None and quiet else gradient
+                 for row, gradient, quiet in zip(rows, gradients, silent)]
     missing = [row.name for row, gradient in zip(rows, gradients) if gradient is None]
     if missing:
         raise GraphError(f"no gradient reaches {', '.join(missing)} of the copied path.")
@@ -200,22 +215,24 @@ def accumulator(dtype):
     return dtype if dtype.size >= 4 else tf.float32
 
 
-def rows_for_budget(bytes_per_row, points, shapes):
-    """Rows whose activations fit the budget.
+def rows_for_budget(bytes_per_row, inputs, shapes):
+    """Rows whose activations fit the budget, and whose places on the path fit a CPU's caches best.
 
     Args:
       bytes_per_row: activations of one row where every unknown dimension is 1.
-      points: tensors x.
+      inputs: tensors at the end of the path.
       shapes: their static shapes, None where unknown.
 
     Returns:
       Scalar int32 tensor; it shrinks as the unknown dimensions of a request grow.
     """
-    growth = tf.constant(1, tf.int64)
-    for x, shape in zip(points, shapes):
+    growth, row = tf.constant(1, tf.int64), tf.constant(0, tf.int64)
+    for x, shape in zip(inputs, shapes):
+        sizes = tf.shape(x, out_type=tf.int64)
+        row += tf.reduce_prod(sizes[1:]) * x.dtype.size
         unknown = [axis for axis, dim in enumerate(shape) if dim is None and axis > 0]
         if unknown:
-            sizes = tf.gather(tf.shape(x, out_type=tf.int64), unknown)
-            growth = tf.maximum(growth, tf.reduce_prod(sizes))
-    rows = np.int64(ACTIVATION_BUDGET // max(bytes_per_row, 1)) // tf.maximum(growth, 1)
+            growth = tf.maximum(growth, tf.reduce_prod(tf.gather(sizes, unknown)))
+    budget = np.int64(ACTIVATION_BUDGET // max(bytes_per_row, 1)) // tf.maximum(growth, 1)
+    rows = tf.minimum(budget, np.int64(CHUNK) // tf.maximum(row, 1))
     return tf.cast(tf.clip_by_value(rows, 1, 1 << 20), tf.int32)

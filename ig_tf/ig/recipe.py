@@ -79,7 +79,6 @@ def prepare(work, lie, target, points, baseline, rule, rows_per_chunk=None,
         front = front_alone(work, points, goal, alone, frontier)
         copy = surgery.plan_copy(work, front.tensors(work), [goal], alone)
         outside = [work.tensor(name) for name in (*copy.per_example, *front.copy.per_example)]
-        outside += front.tensors(work)
         outside += [work.tensor(name) for point in points if point.bag
                     for name in point.token_tensors()]
         prefix = surgery.plan_copy(
