@@ -1,11 +1,13 @@
 """Builds the attribution function of one model, target, cut, baseline and rule."""
 
 import dataclasses
+import functools
 
 import tensorflow as tf
 
 from ig_tf.graph import surgery
-from ig_tf.ig import integrate
+from ig_tf.ig import integrate, ladder
+from ig_tf.ig import request as requests
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
 from ig_tf.ig.targets import TOP
 from ig_tf.ig.tokens import longest, padding, per_id, sent
@@ -30,11 +32,12 @@ def profile(alphas):
         values = surgery.realise(recipe.work, recipe.needed(), given)
         goal = recipe.work.tensor(recipe.target.tensor)
         measure = _Measure(
-            lambda path, _: [integrate.along(path, alphas),
-                             path.scores(path.baselines, path.fixed)],
+            lambda path, *_: [integrate.along(path, alphas),
+                              path.scores(path.baselines, path.fixed)],
             [_Row(tf.TensorSpec([len(alphas)], goal.dtype)),
              _Row(tf.TensorSpec(goal.shape[1:], goal.dtype))])
-        return dict(zip(("path", "baseline_scores"), _measured(recipe, values, measure)))
+        found = _measured(recipe, values, requests.Request(), measure)
+        return dict(zip(("path", "baseline_scores"), found))
     return build
 
 
@@ -43,7 +46,8 @@ def outputs(recipe, given):
 
     Args:
       recipe: a `Recipe`.
-      given: {tensor name: tensor} of the model's top level, for `needed()`.
+      given: {tensor name: tensor} of the model's top level, for `needed()`; and {key: tensor} of
+        what a request may choose.
 
     Returns:
       {key of D10: tensor}.
@@ -56,8 +60,9 @@ def outputs(recipe, given):
     names = [*shown, *(("total", point.name) for point in recipe.points), "start"]
     rows = [*shown.values(), *(_Row(tf.TensorSpec([], tf.float64)) for _ in recipe.points),
             _Row(tf.TensorSpec([], goal.dtype))]
-    measure = _Measure(lambda path, mine: _integrated(recipe, path, mine), rows)
-    *found, prediction, index = _measured(recipe, values, measure)
+    measure = _Measure(functools.partial(_integrated, recipe), rows)
+    request = requests.read(recipe, given, values)
+    *found, prediction, index = _measured(recipe, values, request, measure)
     with tf.control_dependencies([values[recipe.target.tensor]]):  # what the model does besides
         prediction = tf.identity(prediction)
     return _keys(recipe, values, dict(zip(names, found)), prediction, index)
@@ -76,7 +81,7 @@ class _Measure:
     """What is computed of a path.
 
     Attributes:
-      function: callable(path, values of the examples) -> tensors [batch, ...].
+      function: callable(path, values of the examples, their `Request`) -> tensors [batch, ...].
       rows: a `_Row` for each.
     """
 
@@ -99,17 +104,10 @@ def _rows_of(point, recipe, values):
             f"length/{point.name}": _Row(tf.TensorSpec([], tf.int64))}
 
 
-def _integrated(recipe, path, values):
+def _integrated(recipe, path, values, request):
     """What each point shows, each point's total, and F at the baseline."""
     start = path.function(path.baselines, path.fixed)
-    if recipe.prefix is not None:
-        integrals = integrate.integrals_stepwise(path, recipe.rule)
-    else:
-        rows = recipe.rows_per_chunk
-        if rows is None:
-            rows = integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
-                                             [point.shape for point in recipe.points])
-        integrals = integrate.integrals(path, recipe.rule, rows)
+    integrals = _integrals(recipe, path, request)
     attributions = integrate.attributions(path, integrals)
     shown = []
     for point, attribution, integral in zip(recipe.points, attributions, integrals):
@@ -121,18 +119,32 @@ def _integrated(recipe, path, values):
     return [*shown, *totals, start]
 
 
-def _measured(recipe, values, measure):
+def _integrals(recipe, path, request):
+    """The integral of dF/dx, by the recipe's rule or by those that the request chooses."""
+    if recipe.prefix is not None:
+        if request.refinement is None:
+            return integrate.integrals_stepwise(path, recipe.rule)
+        return ladder.integrals_stepwise(path, recipe.custom.rules, request.refinement)
+    rows = recipe.rows_per_chunk
+    if rows is None:
+        rows = integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
+                                         [point.shape for point in recipe.points])
+    if request.refinement is None:
+        return integrate.integrals(path, recipe.rule, rows)
+    return ladder.integrals(path, recipe.custom.rules, request.refinement, rows)
+
+
+def _measured(recipe, values, request, measure):
     """What is measured of each example's path, then F(x) and the pinned index, [batch, ...]."""
-    return (_by_rows if recipe.prefix is None else _alone_each)(recipe, values, measure)
+    return (_by_rows if recipe.prefix is None else _alone_each)(recipe, values, request, measure)
 
 
-def _path(recipe, xs, extras, index, shared, sizes=None):
+def _path(recipe, request, xs, extras, index, shared, sizes=None):
     """The straight path from the baseline to x, as functions in the current graph."""
     if recipe.target.index == TOP:
         extras = {**extras, TOP: (index, 0)}
     examples = tf.shape(xs[0])[0]
-    baselines = [tf.broadcast_to(tf.cast(tf.constant(recipe.baseline.values[point.name]), x.dtype),
-                                 tf.shape(x)) for point, x in zip(recipe.points, xs)]
+    baselines = [_start(recipe, request, point, x) for point, x in zip(recipe.points, xs)]
 
     def scores(rows, given_extras):
         given = {**shared, **given_extras}
@@ -148,6 +160,15 @@ def _path(recipe, xs, extras, index, shared, sizes=None):
         return _selected(recipe.target, scores(rows, given_extras), given_extras.get(TOP))
 
     return integrate.Path(function, scores, xs, baselines, extras)
+
+
+def _start(recipe, request, point, x):
+    """Where the path begins at a point, in the shape of x."""
+    sent = request.start(point, x)
+    if sent is not None:
+        return sent
+    fixed = tf.cast(tf.constant(recipe.baseline.values[point.name]), x.dtype)
+    return tf.broadcast_to(fixed, tf.shape(x))
 
 
 def _unfolded(point, tensor, batch):
@@ -168,15 +189,16 @@ def _folded(point, rows):
     return tf.ensure_shape(merged, [None, *rows.shape[2:]])
 
 
-def _by_rows(recipe, values, measure):
+def _by_rows(recipe, values, request, measure):
     shared = {name: values[name] for name in recipe.copy.shared}
     sizes = {name: values[name] for name in recipe.copy.sizes}
     extras = {name: (values[name], axis) for name, axis in recipe.copy.per_example.items()}
     scores = values[recipe.target.tensor]
     xs = [_one_each(point, values[point.tensor], scores) for point in recipe.points]
     xs = [_unfolded(point, x, tf.shape(scores)[0]) for point, x in zip(recipe.points, xs)]
-    index = _pinned(recipe.target, scores)
-    found = measure.function(_path(recipe, xs, extras, index, shared, sizes), values)
+    index = _pinned(recipe.target, scores, request)
+    path = _path(recipe, request, xs, extras, index, shared, sizes)
+    found = measure.function(path, values, request)
     return [*found, _selected(recipe.target, scores, index), index]
 
 
@@ -191,7 +213,7 @@ def _one_each(point, x, scores):
         return tf.identity(x)
 
 
-def _alone_each(recipe, values, measure):
+def _alone_each(recipe, values, request, measure):
     """Each example by itself, from the inputs on; right for any model whose inputs are rows.
 
     F(x) is that of the example alone too: where a batch is coupled, its figures belong together.
@@ -212,9 +234,10 @@ def _alone_each(recipe, values, measure):
         rows = [tf.ensure_shape(_unfolded(point, mine[point.tensor], 1), [1, *point.shape[1:]])
                 for point in recipe.points]
         extras = {name: (mine[name], 0) for name in recipe.copy.per_example}
-        scores = mine[recipe.target.tensor]
-        index = _pinned(recipe.target, scores)
-        found = measure.function(_path(recipe, rows, extras, index, shared), mine)
+        scores, asked = mine[recipe.target.tensor], request.of(example)
+        index = _pinned(recipe.target, scores, asked)
+        path = _path(recipe, asked, rows, extras, index, shared)
+        found = measure.function(path, mine, asked)
         found = [padded(tensor[0], row.width) for tensor, row in zip(found, measure.rows)]
         return [*found, _selected(recipe.target, scores, index)[0], index[0]]
 
@@ -227,8 +250,10 @@ def _alone_each(recipe, values, measure):
         lambda: nothing(specs, [row.width for row in measure.rows]))
 
 
-def _pinned(target, scores):
+def _pinned(target, scores, request):
     """The target's index of each example [batch] int64; -1 where there is none."""
+    if request.target is not None:
+        return request.target
     batch = tf.shape(scores)[0]
     if target.index is None:
         return tf.fill([batch], tf.constant(-1, tf.int64))

@@ -44,7 +44,7 @@ def integrals(path, rule, rows_per_chunk):
 
     Args:
       path: a `Path`.
-      rule: a quadrature `Rule`.
+      rule: a quadrature `Rule`, or one whose nodes, weights and steps are tensors.
       rows_per_chunk: scalar int32 tensor or int: rows of (example, step) pairs at a time. A chunk
         holds whole examples with all their steps, or steps of one example.
 
@@ -65,7 +65,7 @@ def integrals(path, rule, rows_per_chunk):
         examples = tf.range(first, tf.minimum(first + examples_at_once, batch))
         step = index % step_chunks * steps_at_once
         gradients = _chunk(path, rule, examples, step, tf.minimum(step + steps_at_once, steps))
-        return (index + 1, *(_added(total, examples, gradient)
+        return (index + 1, *(added(total, examples, gradient)
                              for total, gradient in zip(sums, gradients)))
 
     shapes = [tf.TensorShape([])] + [x.shape for x in path.inputs]
@@ -88,7 +88,7 @@ def attributions(path, integrals):
     return found
 
 
-def _added(total, examples, gradient):
+def added(total, examples, gradient):
     """Rows added at the examples' places; a point may be empty for all (no words in the batch)."""
     def add():
         return tf.tensor_scatter_nd_add(total, examples[:, None], gradient)
@@ -131,9 +131,9 @@ def _at(path, alpha):
 
 
 def _whole(path, rule, index):
-    alpha = tf.constant(rule.nodes, tf.float64)[index]
+    alpha = tf.cast(rule.nodes, tf.float64)[index]
     weights = tf.fill(tf.shape(path.inputs[0])[:1],
-                      tf.constant(rule.weights, tf.float64)[index])
+                      tf.cast(rule.weights, tf.float64)[index])
     return _weighted_gradients(path.function, _at(path, alpha), path.fixed, weights)
 
 
@@ -144,7 +144,7 @@ def _chunk(path, rule, examples, first_step, end_step):
     rows = []
     for x, baseline in zip(path.inputs, path.baselines):
         wide = accumulator(x.dtype)
-        alphas = tf.constant(rule.nodes, wide)[first_step:end_step]
+        alphas = tf.cast(rule.nodes, wide)[first_step:end_step]
         alphas = tf.reshape(alphas, [1, -1] + [1] * (x.shape.rank - 1))
         start = tf.cast(tf.gather(baseline, examples), wide)[:, None]
         end = tf.cast(tf.gather(x, examples), wide)[:, None]
@@ -152,7 +152,7 @@ def _chunk(path, rule, examples, first_step, end_step):
         flat = tf.reshape(points, tf.concat([[count * width], tf.shape(x)[1:]], 0))
         flat.set_shape([None] + x.shape[1:].as_list())
         rows.append(tf.cast(flat, x.dtype))
-    weights = tf.tile(tf.constant(rule.weights, tf.float64)[first_step:end_step], [count])
+    weights = tf.tile(tf.cast(rule.weights, tf.float64)[first_step:end_step], [count])
     extras = {name: tf.gather(tensor, row_of, axis=axis)
               for name, (tensor, axis) in path.extras.items()}
     gradients = _weighted_gradients(path.function, rows, extras, weights)

@@ -24,6 +24,7 @@ class Recipe:
       reason: why each example runs alone, else None.
       rows_per_chunk: a fixed number of rows, or None for the memory budget.
       bytes_per_row: estimate of the activations of one row.
+      custom: what a request may choose (`request.Custom`), or None.
     """
 
     work: object
@@ -36,6 +37,7 @@ class Recipe:
     reason: object
     rows_per_chunk: object
     bytes_per_row: int
+    custom: object = None
 
     def needed(self):
         """Tensors of the working graph that the function takes from the model, run once."""
