@@ -5,7 +5,7 @@ import json
 from tensorflow.core.protobuf import meta_graph_pb2, saved_object_graph_pb2, struct_pb2
 
 from ig_tf.errors import GraphError
-from ig_tf.model.model import ADDED, COLLECTION, SCOPE
+from ig_tf.model.model import COLLECTION, SCOPE
 
 PREDICT = "tensorflow/serving/predict"
 _REF = 100  # DataType enums of ref types are 100 above those of the values
@@ -34,7 +34,7 @@ def add(model, work, functions, metadata):
     proto = type(model.proto)()
     proto.CopyFrom(model.proto)
     meta_graph = proto.meta_graphs[model.index]
-    _refuse_taken(meta_graph)
+    _refuse_taken(meta_graph, [traced.signature for traced in functions])
     _add_feeds(meta_graph.graph_def, model)
     values = _Values(meta_graph.graph_def, work)
     for traced in functions:
@@ -49,9 +49,9 @@ def add(model, work, functions, metadata):
     return proto
 
 
-def _refuse_taken(meta_graph):
+def _refuse_taken(meta_graph, names):
     taken = [node.name for node in meta_graph.graph_def.node if node.name.startswith(SCOPE)]
-    taken += [f"signature {name}" for name in ADDED if name in meta_graph.signature_def]
+    taken += [f"signature {name}" for name in names if name in meta_graph.signature_def]
     if taken:
         raise GraphError(f"the model already uses names that ig_tf adds: {', '.join(taken[:5])}.")
 
