@@ -225,7 +225,7 @@ def test_pooled_ids_keep_their_baseline_unless_named(tmp_path):
     described = plan.described()["custom"]
     assert list(described["inputs"]) == ["baseline/x"]
     (sentence,) = described["left_out"]
-    assert f"baseline/{bag}" in sentence and "one by one" in sentence
+    assert f"(baseline/{bag})" in sentence and bag in sentence and "one by one" in sentence
     sent = {"ids": np.array([[1, 2], [3, -1]]), "x": np.array([[1.0, 2.0], [3.0, -1.0]])}
     ig_tf.save(plan, tmp_path / "some")
     start = np.array([[0.5, 0.5]])

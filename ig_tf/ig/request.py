@@ -42,7 +42,7 @@ class Custom:
     Attributes:
       inputs: the `Input`s, by key.
       rules: the rules that `refinement` chooses from; empty where it is not asked for.
-      left_out: sentences: points that keep the baseline of the export, and why.
+      left_out: sentences: which points keep the baseline of the export, and why.
     """
 
     inputs: tuple
@@ -115,11 +115,10 @@ def plan(located, recipe, asked):
         return None
     _refuse_unknown(asked)
     target, inputs, rules = recipe.target, [], ()
-    points, left_out = _points(recipe.points, asked)
+    points = _points(recipe.points, asked)
+    kept = [point for point in points if point.bag] if BASELINE in asked else []
     for point in points:
-        if point.name in left_out or not any(name.startswith(BASELINE) for name in asked):
-            continue
-        if BASELINE in asked or _OF_POINT + point.name in asked:
+        if point not in kept and {BASELINE, _OF_POINT + point.name} & set(asked):
             inputs.append(_baseline_input(point))
     if TARGET in asked:
         inputs.append(_target_input(recipe))
@@ -128,11 +127,11 @@ def plan(located, recipe, asked):
         rules = ladder.rungs(recipe.rule)
         steps = ", ".join(str(rule.steps) for rule in rules)
         inputs.append(Input(REFINEMENT, "int64", 1, f"0, 1 or 2: {steps} nodes"))
+    left_out = (_left_out(kept),) if kept else ()
     if not inputs:
-        raise BaselineError(" ".join(left_out.values()))
+        raise BaselineError(*left_out)
     _refuse_taken(recipe.work, inputs)
-    custom = Custom(tuple(sorted(inputs, key=lambda one: one.key)), rules,
-                    tuple(left_out.values()))
+    custom = Custom(tuple(sorted(inputs, key=lambda one: one.key)), rules, left_out)
     if points != recipe.points:  # pooled: other tensors are needed of them
         recipe = recipes.prepare(located.work, located.states, target, points, recipe.baseline,
                                  recipe.rule, recipe.rows_per_chunk)
@@ -147,20 +146,20 @@ def _refuse_unknown(asked):
 
 
 def _points(points, asked):
-    """The points as the custom signature has them, and {name: why it cannot take a baseline}."""
+    """The points as the custom signature has them: pooled where their baseline is asked for."""
     named = [name.removeprefix(_OF_POINT) for name in asked if name.startswith(_OF_POINT)]
     unknown = sorted(set(named) - {point.name for point in points})
     if unknown:
         raise BaselineError(f"{_OF_POINT}{unknown[0]}: there is no such point; the points are: "
                             f"{', '.join(point.name for point in points)}.")
-    points = tuple(point.without_bag() if point.name in named else point for point in points)
-    if BASELINE not in asked:
-        return points, {}
-    return points, {
-        point.name: f"{_OF_POINT}{point.name}: ids that are pooled are attributed one by one for a "
-                    f"baseline of zero only. Ask for {_OF_POINT}{point.name} by name to have the "
-                    "pooled vector attributed instead."
-        for point in points if point.bag}
+    return tuple(point.without_bag() if point.name in named else point for point in points)
+
+
+def _left_out(points):
+    names = ", ".join(point.name for point in points)
+    return (f"{names}: ids that are pooled keep their baseline, since they are attributed one by "
+            f"one for a baseline of zero only. Ask by name ({_OF_POINT}{points[0].name}) to have "
+            "the pooled vector attributed instead.")
 
 
 def _baseline_input(point):
