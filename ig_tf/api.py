@@ -176,7 +176,7 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
     Args:
       model: a `Model` from `load`, or a `Located` from `locate` (then `target` and `points` are
         already chosen).
-      target: OUTPUT, OUTPUT:INDEX, OUTPUT:top, or None to choose.
+      target: OUTPUT, OUTPUT:INDEX, OUTPUT:A-B, OUTPUT:top, or None to choose.
       points: "auto" or names.
       baseline: "zeros", a number, {point name: number or array}, or an .npz file.
       steps: number of nodes on the path, 1 to 4096.
@@ -232,6 +232,8 @@ def _outputs(traced):
 
 
 def _index(target):
+    if isinstance(target.index, targets.Difference):
+        return target.index_text()
     return list(target.index) if isinstance(target.index, tuple) else target.index
 
 

@@ -9,7 +9,7 @@ from ig_tf.graph import surgery
 from ig_tf.ig import integrate, ladder
 from ig_tf.ig import request as requests
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
-from ig_tf.ig.targets import TOP
+from ig_tf.ig.targets import TOP, Difference
 from ig_tf.ig.tokens import longest, padding, per_id, sent
 from ig_tf.points.sent import CROSSES
 
@@ -255,7 +255,7 @@ def _pinned(target, scores, request):
     if request.target is not None:
         return request.target
     batch = tf.shape(scores)[0]
-    if target.index is None:
+    if target.index is None or isinstance(target.index, Difference):
         return tf.fill([batch], tf.constant(-1, tf.int64))
     if target.index == TOP:
         return tf.argmax(scores, axis=1, output_type=tf.int64)
@@ -271,6 +271,9 @@ def _selected(target, scores, index):
         return tf.reshape(scores, tf.shape(scores)[:1])
     if target.index == TOP:
         return tf.gather(scores, index, batch_dims=1, axis=1)
+    if isinstance(target.index, Difference):
+        return (scores[(slice(None), *target.index.first)]
+                - scores[(slice(None), *target.index.second)])
     return scores[(slice(None), *target.index)]
 
 

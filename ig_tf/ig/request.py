@@ -7,7 +7,7 @@ import tensorflow as tf
 from ig_tf.errors import BaselineError, SignatureError, TargetError
 from ig_tf.ig import ladder
 from ig_tf.ig import recipe as recipes
-from ig_tf.ig.targets import TOP
+from ig_tf.ig.targets import TOP, Difference
 
 TARGET, BASELINE, REFINEMENT = "target", "baseline", "refinement"
 CHOICES = (TARGET, BASELINE, REFINEMENT)
@@ -169,6 +169,10 @@ def _baseline_input(point):
 
 
 def _target_input(recipe):
+    if isinstance(recipe.target.index, Difference):
+        raise TargetError(f"target {recipe.target.text()!r} is a difference of two scores; a "
+                          "request can choose one score. Leave `target` out of the choices, or "
+                          f"take --target={recipe.target.output}:top.")
     tensor = recipe.work.tensor(recipe.target.tensor)
     rest = tensor.shape.as_list()[1:] if tensor.shape.rank is not None else []
     if len(rest) != 1 or rest[0] == 1:

@@ -157,10 +157,20 @@ def _result(loaded, record, values, answer, row, labels, vocabulary):
 def _target(target, index, labels):
     if target["index"] is None:
         return results.Target(target["output"])
+    if index < 0:  # a difference of two
+        return results.Target(target["text"], label=_versus(target["index"], labels))
     if isinstance(target["index"], list) and len(target["index"]) > 1:
         return results.Target(target["output"], tuple(target["index"]))
     label = labels[index] if labels and index < len(labels) else None
     return results.Target(target["output"], index, label)
+
+
+def _versus(index, labels):
+    """Of a difference of two classes the names, where they are known."""
+    numbers = [int(part) for part in index.split("-")] if "," not in index else []
+    if not labels or not numbers or max(numbers) >= len(labels):
+        return None
+    return " - ".join(labels[number] for number in numbers)
 
 
 def _point(point, answer, row, vocabulary):
