@@ -11,7 +11,7 @@ import builders
 import ig_tf
 from builders import spec
 from ig_tf.errors import BaselineError, GraphError, RecordError, SignatureError, TargetError
-from ig_tf.ig import quadrature
+from ig_tf.ig import integrate, ladder, quadrature
 from ig_tf.run import results
 
 CUSTOM = "attributions_custom"
@@ -460,3 +460,53 @@ def test_an_artifact_that_takes_no_choices_says_how_it_would(kinked, cubic, tmp_
             ig_tf.attribute(model, [record], **options)
     (result,) = ig_tf.attribute(plain, [{**row, "target": 1}])  # a column like any other
     assert result.inputs["target"] == 1
+
+
+def test_inputs_that_were_a_queue(tmp_path):
+    """What `tf.saved_model.load` refuses is opened in a session, the second signature too."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        rows = v1.FIFOQueue(9, [tf.float64], [[2]], name="queue").dequeue_up_to(4, name="rows")
+        score = tf.matmul(rows ** 3, tf.constant(WEIGHTS), name="score")
+        signature = v1.saved_model.build_signature_def(
+            {}, {"score": v1.saved_model.build_tensor_info(score)}, "tensorflow/serving/predict")
+        builder = v1.saved_model.Builder(str(tmp_path / "model"))
+        builder.add_meta_graph_and_variables(session, ["serve"], signature_def_map={
+            "serving_default": signature})
+        builder.save()
+    out = again(tmp_path / "model", tmp_path / "out", custom=ALL, steps=2)
+    (name,) = ig_tf.load(str(tmp_path / "model")).inputs()
+    (result,) = ig_tf.attribute(out, [{name: [1.0, 2.0], "target": 2, f"baseline/{name}": 1.0}],
+                                row_error=0.01)
+    np.testing.assert_allclose(result.points[0].scores, WEIGHTS[:, 2] * [0, 7], rtol=1e-12)
+    assert (result.status, result.target.index, result.steps) == ("converged", 2, 2)
+
+
+def test_the_check_leaves_the_choices_alone(kinked):
+    """It instruments again without them."""
+    found = ig_tf.check(str(kinked), [{"x": [0.9]}, {"x": [0.1]}], max_steps=6)
+    assert [row.status for row in found.rows] == ["capped", "baseline_equal"]
+
+
+def test_a_rung_without_rows_costs_nothing():
+    """The function sees each example as often as its rule has nodes, and no row besides."""
+    seen, rules = [], ladder.rungs(quadrature.build("gauss_legendre", 2))
+
+    def function(rows, extras):
+        note = tf.py_function(lambda count: seen.append(int(count)), [tf.shape(rows[0])[0]], [])
+        with tf.control_dependencies([note]):
+            return tf.reduce_sum(tf.identity(rows[0]) ** 4, 1) * extras["scale"]
+
+    @tf.function
+    def run(x, refinement):
+        scale = tf.range(1, tf.cast(tf.shape(x)[0], x.dtype) + 1)
+        path = integrate.Path(function, None, [x], [tf.zeros_like(x)], {"scale": (scale, 0)})
+        return ladder.integrals(path, rules, refinement, 5)[0]
+
+    x = tf.constant([[1.0], [2.0], [3.0], [4.0]], tf.float64)
+    for rungs in ([0, 0, 0, 0], [1, 0, 1, 0], [2, 2, 0, 1]):
+        seen.clear()
+        found = run(x, tf.constant(rungs, tf.int64))
+        assert sum(seen) == sum(rules[rung].steps for rung in rungs)
+        expected = x ** 3 * [[1], [2], [3], [4]]  # the mean of 4 (alpha x)^3, exact with two nodes
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
