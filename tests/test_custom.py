@@ -10,6 +10,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 import builders
 import ig_tf
 from builders import spec
+from test_sparse_inputs import MATRIX, NUMBERS
+from test_sparse_inputs import SAVERS as SPARSE_SAVERS
 from ig_tf.errors import BaselineError, GraphError, RecordError, SignatureError, TargetError
 from ig_tf.ig import integrate, ladder, quadrature
 from ig_tf.run import results
@@ -510,3 +512,21 @@ def test_a_rung_without_rows_costs_nothing():
         assert sum(seen) == sum(rules[rung].steps for rung in rungs)
         expected = x ** 3 * [[1], [2], [3], [4]]  # the mean of 4 (alpha x)^3, exact with two nodes
         np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("saver", ["v1", "v2"])
+def test_sparse_inputs(tmp_path, saver):
+    """Their three arguments stand among the choices in the order that each loader wants."""
+    def scores(x, d, weights):
+        return tf.sparse.sparse_dense_matmul(x, weights) ** 2 + d[:, :1]
+
+    SPARSE_SAVERS[saver](tmp_path / "m", scores, MATRIX, *NUMBERS)
+    out = again(tmp_path / "m", tmp_path / "out", custom=("baseline/d", "target", "refinement"),
+                steps=2)
+    record = {"x": {"indices": [1, 4], "values": [2.0, -1.0]}, "d": [3.0, 1.0], "target": 2,
+              "baseline/d": [1.0, 0.0]}
+    (found,) = ig_tf.attribute(out, [record], row_error=0.01)
+    pooled = 2 * MATRIX[1, 2] - MATRIX[4, 2]
+    assert found.prediction == pytest.approx(pooled ** 2 + 3)
+    assert found.baseline_prediction == pytest.approx(1)
+    assert found.features["d"] == pytest.approx(2)
