@@ -11,9 +11,10 @@ from ig_tf.graph import batch_axes
 from ig_tf.graph import work as working
 from ig_tf.ig import attach, baselines, quadrature, targets
 from ig_tf.ig import recipe as recipes
+from ig_tf.ig import request as requests
 from ig_tf.model import artifact, randomness
 from ig_tf.model.asked import Asked
-from ig_tf.model.model import ATTRIBUTIONS, Model
+from ig_tf.model.model import ATTRIBUTIONS, CUSTOM, Model
 from ig_tf.model.nodes import library_of, needed_functions
 from ig_tf.points import feature_columns
 from ig_tf.points import locate as locating
@@ -49,11 +50,18 @@ class Plan:
       model: the `Model`.
       recipe: what the attribution function is made of.
       cut: points, what is held constant, misses.
+      custom: what the function of `attributions_custom` is made of, or None: no such signature.
     """
 
     model: Model
     recipe: recipes.Recipe
     cut: Cut
+    custom: object = None
+
+    @property
+    def signatures(self):
+        """{signature to add: its `Recipe`}."""
+        return {ATTRIBUTIONS: self.recipe, **({CUSTOM: self.custom} if self.custom else {})}
 
     def described(self):
         """The plan as JSON-able data; the metadata of the output is the same."""
@@ -85,8 +93,14 @@ class Plan:
             "shared_tensors": len(recipe.copy.shared) + len(recipe.copy.per_example),
             "batch": {"axes": recipe.lie.axes, "examples": recipe.lie.count},
             "sparse_inputs": self.model.described_sparse_inputs(),
-            "added": {"node": meta_graph.CALL, "signature": ATTRIBUTIONS},
+            "added": {"node": meta_graph.call_of(ATTRIBUTIONS), "signature": ATTRIBUTIONS},
+            **({"custom": self._custom()} if self.custom else {}),
         }
+
+    def _custom(self):
+        """Of `attributions_custom` what differs from `attributions`."""
+        return {"node": meta_graph.call_of(CUSTOM), "signature": CUSTOM,
+                **self.custom.custom.described()}
 
     def _chunking(self):
         if self.recipe.prefix is not None:
@@ -165,18 +179,20 @@ def _refuse_random(work, goal):
 
 
 def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps=STEPS,
-               rule="gauss_legendre", rows_per_chunk=None):
+               rule="gauss_legendre", rows_per_chunk=None, custom=()):
     """Plans the attribution signature of a model; nothing is written or executed.
 
     Args:
       model: a `Model` from `load`, or a `Located` from `locate` (then `target` and `points` are
         already chosen).
-      target: OUTPUT, OUTPUT:INDEX, OUTPUT:top, or None to choose.
+      target: OUTPUT, OUTPUT:INDEX, OUTPUT:A-B, OUTPUT:top, or None to choose.
       points: "auto" or names.
       baseline: "zeros", a number, {point name: number or array}, or an .npz file.
       steps: number of nodes on the path, 1 to 4096.
       rule: a key of `ig_tf.ig.quadrature.RULES`.
       rows_per_chunk: rows of (example, step) pairs at a time; None for the memory budget.
+      custom: what a request may choose: names out of "target", "baseline", "refinement" and
+        "baseline/NAME". Where there are any, a second signature `attributions_custom` takes them.
 
     Returns:
       A `Plan` for `save`.
@@ -185,7 +201,7 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
     start = baselines.resolve(baseline, located.cut.points)
     recipe = recipes.prepare(located.work, located.lie, located.target, located.cut.points,
                             start, quadrature.build(rule, steps), rows_per_chunk)
-    return Plan(located.model, recipe, located.cut)
+    return Plan(located.model, recipe, located.cut, requests.plan(located, recipe, custom))
 
 
 def save(plan, output, link=False, overwrite=False, build=attach.outputs):
@@ -201,10 +217,13 @@ def save(plan, output, link=False, overwrite=False, build=attach.outputs):
     Returns:
       The metadata, as written to assets.extra/ig_tf.json.
     """
-    traced = functions.trace(plan.recipe, build)
+    traced = [functions.trace(recipe, build, name) for name, recipe in plan.signatures.items()]
     metadata = plan.described()
-    metadata["functions"] = [function.signature.name for function in traced.functions]
-    metadata["outputs"] = _outputs(traced)
+    metadata["functions"] = [function.signature.name for one in traced
+                             for function in one.functions]
+    metadata["outputs"] = _outputs(traced[0])
+    for one in traced[1:]:
+        metadata["custom"]["outputs"] = _outputs(one)
     proto = meta_graph.add(plan.model, plan.recipe.work, traced, metadata)
     place = writer.link_file if link else writer.copy_file
     writer.write(plan.model, output, proto, metadata, place, overwrite)
@@ -222,6 +241,8 @@ def _outputs(traced):
 
 
 def _index(target):
+    if isinstance(target.index, targets.Difference):
+        return target.index_text()
     return list(target.index) if isinstance(target.index, tuple) else target.index
 
 

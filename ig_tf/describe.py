@@ -16,11 +16,20 @@ def plan_text(described):
              f"copied      {described['copied_ops']} ops; {described['shared_tensors']} tensors "
              "are shared with the model"]
     lines += points_text(described["points"])
+    lines += _custom_text(described.get("custom"))
     lines += _listed("held constant", described["held_constant"])
     lines += _listed("changed in the copy", described["changed_in_the_copy"])
     lines += _listed("near misses", described["misses"])
     lines += _listed("chosen for you", described["choices"])
     return "\n".join(lines)
+
+
+def _custom_text(custom):
+    """What a request may choose; nothing where there is no such signature."""
+    if not custom:
+        return []
+    inputs = [f"{key}: {one['dtype']}, {one['takes']}" for key, one in custom["inputs"].items()]
+    return _listed(f"chosen by a request ({custom['signature']})", inputs + custom["left_out"])
 
 
 def points_text(points):

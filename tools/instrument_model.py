@@ -27,6 +27,10 @@ _RULE = flags.DEFINE_string("rule", "gauss_legendre", "Integration rule: gauss_l
                             "or right.")
 _ROWS = flags.DEFINE_integer("rows_per_chunk", None, "Rows of (example, step) pairs at a time; by "
                              "default as many as fit the memory budget.", lower_bound=1)
+_CUSTOM = flags.DEFINE_list(
+    "custom", [], "What a request may choose, in a second signature attributions_custom: target "
+    "(index of the class), baseline (of each point; baseline/NAME for one), refinement (0, 1 or 2: "
+    "as many nodes as --steps, 4 or 16 times as many).")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Show the plan, write no model.")
 _PLAN = flags.DEFINE_string("plan", None, "Write the plan as JSON to this file.")
 _LINK = flags.DEFINE_bool("link", False, "Hard links instead of copies of variables and assets.")
@@ -41,7 +45,8 @@ def main(_):
         raise IgTfError("--output=DIR is needed (or --dry_run, to see the plan only).")
     model = model_flags.load()
     plan = api.instrument(model, values.target, model_flags.points(values.points),
-                          _BASELINE.value, _STEPS.value, _RULE.value, _ROWS.value)
+                          _BASELINE.value, _STEPS.value, _RULE.value, _ROWS.value,
+                          _CUSTOM.value)
     described = plan.described()
     print(describe.plan_text(described))
     if _PLAN.value:

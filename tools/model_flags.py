@@ -25,8 +25,9 @@ def define_choice():
     flags.DEFINE_list("outputs", None, "For a graph without a signature: what it gives, likewise.")
     flags.DEFINE_string(
         "target", None, "What to explain, one number per example: OUTPUT, OUTPUT:INDEX (several "
-        "axes: OUTPUT:2,5) or OUTPUT:top, the class with the highest score of each example. "
-        "Instead of an output, the node of a tensor inside the model. By default chosen, and said.")
+        "axes: OUTPUT:2,5), OUTPUT:A-B (why A rather than B: the difference of two scores) or "
+        "OUTPUT:top, the class with the highest score of each example. Instead of an output, the "
+        "node of a tensor inside the model. By default chosen, and said.")
     flags.DEFINE_list("points", ["auto"], "Where to attribute: auto (everywhere, so that the "
                       "attributions sum to F(x) - F(baseline)), or names of points, signature "
                       "inputs or tensors.")

@@ -10,28 +10,36 @@ from ig_tf.errors import GraphError
 from ig_tf.graph import surgery
 from ig_tf.graph.work import rename_functions
 from ig_tf.ig import attach
-from ig_tf.model.model import FUNCTION_PREFIX
+from ig_tf.ig.request import argument_name
+from ig_tf.model.model import ATTRIBUTIONS, FUNCTION_PREFIX
 from ig_tf.model.nodes import function_names, library_of
 
-MAIN = FUNCTION_PREFIX + "attributions"
 # Attributes that TensorFlow numbers per process, and that only its Python reads.
 _PROCESS_ATTRIBUTES = ("_gradient_op_type", "_forward_func_name", "_backward_func_name")
 
 
 @dataclasses.dataclass(frozen=True)
 class Traced:
-    """The attribution function.
+    """The attribution function of one signature.
 
     Attributes:
-      functions: FunctionDefs; the first is the one to call. All names start with MAIN.
-      arguments: names of the model's top-level tensors that it takes, in order.
+      signature: its name.
+      functions: FunctionDefs; the first is the one to call. All names start with FUNCTION_PREFIX
+        and the signature's.
+      arguments: what it takes, in order: {signature input: name of the model's tensor, or None for
+        what a request chooses}.
+      sent: {key: (dtype enum, rank)} of what a request chooses.
+      captured: names of the model's top-level tensors that it takes behind them.
       keys: output keys, in the order of its results.
       specs: {key: (dtype enum, TensorShapeProto)}.
       stateful: whether it reads variables or tables by handle.
     """
 
+    signature: str
     functions: tuple
-    arguments: tuple
+    arguments: dict
+    sent: dict
+    captured: tuple
     keys: tuple
     specs: dict
     stateful: bool
@@ -41,31 +49,34 @@ class Traced:
         return self.functions[0].signature.name
 
 
-def trace(recipe, build=attach.outputs):
+def trace(recipe, build=attach.outputs, signature=ATTRIBUTIONS):
     """Builds the attribution function of a recipe.
 
     Args:
       recipe: a `Recipe`.
       build: function(recipe, given) -> {key: tensor}, what the function computes.
+      signature: what its functions are named after.
 
     Raises:
       GraphError: TensorFlow refuses the copy or its gradient.
     """
     work = recipe.work
-    _, arguments = surgery.inner_operations(work, recipe.needed())
-    inputs = [tensor.name for tensor in work.inputs.values()]
-    arguments = inputs + [name for name in arguments if name not in inputs]
+    arguments, sent = _arguments(recipe)
+    captured = [name for name in surgery.inner_operations(work, recipe.needed())[1]
+                if name not in arguments.values()]
+    names = [*(name or key for key, name in arguments.items()), *captured]
     keys = []
 
     def attributions(*values):
-        given = dict(zip(arguments, values))
+        given = dict(zip(names, values))
         found = build(recipe, given)
         keys.extend(sorted(found))
         return [tf.identity(found[key]) for key in keys]
 
     graph = tf.Graph()
     with graph.as_default():
-        values = [_argument(work.tensor(name)) for name in arguments]
+        values = [tf.compat.v1.placeholder(sent[name][0]) if name in sent
+                  else _argument(work.tensor(name)) for name in names]
         try:
             results = tf.function(attributions, autograph=False)(*values)
         except (ValueError, TypeError, LookupError, NotImplementedError) as error:
@@ -75,9 +86,25 @@ def trace(recipe, build=attach.outputs):
         call = call.inputs[0].op
     specs = {key: (tensor.dtype.as_datatype_enum, tensor.shape.as_proto())
              for key, tensor in zip(keys, results)}
-    functions = _collected(graph.as_graph_def(), call.get_attr("f").name)
-    return Traced(tuple(functions), tuple(arguments), tuple(keys), specs,
-                  call.type == "StatefulPartitionedCall")
+    functions = _collected(graph.as_graph_def(), call.get_attr("f").name,
+                           FUNCTION_PREFIX + signature)
+    return Traced(signature, tuple(functions), arguments, sent, tuple(captured), tuple(keys),
+                  specs, call.type == "StatefulPartitionedCall")
+
+
+def _arguments(recipe):
+    """`Traced.arguments` and `Traced.sent`.
+
+    What a request chooses stands among the inputs in the order of the names that
+    tf.saved_model.load gives to arguments: it passes them in that order.
+    """
+    inputs = {key: tensor.name for key, tensor in recipe.work.inputs.items()}
+    if recipe.custom is None:
+        return inputs, {}
+    sent = {one.key: (tf.as_dtype(one.dtype).as_datatype_enum, one.rank)
+            for one in recipe.custom.inputs}
+    inputs.update(dict.fromkeys(sent))
+    return {key: inputs[key] for key in sorted(inputs, key=argument_name)}, sent
 
 
 def _argument(tensor):
@@ -89,7 +116,7 @@ def _argument(tensor):
     return tf.compat.v1.placeholder(tensor.dtype.base_dtype, tensor.shape)  # refs go by value
 
 
-def _collected(graph_def, main):
+def _collected(graph_def, main, prefix):
     """The main function and what it needs, renamed in the order of first use."""
     library = library_of(graph_def)
     order, queue = [], [main]
@@ -100,7 +127,7 @@ def _collected(graph_def, main):
         order.append(name)
         for node in library[name].node_def:
             queue.extend(n for n in sorted(function_names(node)) if n in library)
-    names = {name: f"{MAIN}_{index}" for index, name in enumerate(order)}
+    names = {name: f"{prefix}_{index}" for index, name in enumerate(order)}
     found = graph_pb2.GraphDef()
     found.library.function.extend(library[name] for name in order)
     for function in found.library.function:
@@ -111,7 +138,7 @@ def _collected(graph_def, main):
     rename_functions(found, names)
     # Functions of several instrumented models can stand in one graph: their names must differ.
     digest = hashlib.sha256(found.SerializeToString(deterministic=True)).hexdigest()[:12]
-    rename_functions(found, {name: name.replace(MAIN, f"{MAIN}_{digest}", 1)
+    rename_functions(found, {name: name.replace(prefix, f"{prefix}_{digest}", 1)
                              for name in names.values()})
     return list(found.library.function)
 

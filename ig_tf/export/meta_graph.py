@@ -5,20 +5,24 @@ import json
 from tensorflow.core.protobuf import meta_graph_pb2, saved_object_graph_pb2, struct_pb2
 
 from ig_tf.errors import GraphError
-from ig_tf.model.model import ATTRIBUTIONS, COLLECTION, SCOPE
+from ig_tf.model.model import COLLECTION, SCOPE
 
 PREDICT = "tensorflow/serving/predict"
-CALL = SCOPE + "attributions"
 _REF = 100  # DataType enums of ref types are 100 above those of the values
 
 
-def add(model, work, traced, metadata):
-    """A copy of the model's SavedModel message with the signature `attributions`.
+def call_of(signature):
+    """The name of the node that answers an added signature."""
+    return SCOPE + signature
+
+
+def add(model, work, functions, metadata):
+    """A copy of the model's SavedModel message with more signatures.
 
     Args:
       model: the `Model`.
       work: the `Work` of it.
-      traced: the `Traced` attribution function.
+      functions: a `Traced` for each signature to add.
       metadata: JSON-able record, kept in a collection.
 
     Returns:
@@ -30,22 +34,24 @@ def add(model, work, traced, metadata):
     proto = type(model.proto)()
     proto.CopyFrom(model.proto)
     meta_graph = proto.meta_graphs[model.index]
-    _refuse_taken(meta_graph)
-    meta_graph.graph_def.library.function.extend(traced.functions)
+    _refuse_taken(meta_graph, [traced.signature for traced in functions])
     _add_feeds(meta_graph.graph_def, model)
-    _add_call(meta_graph.graph_def, work, traced)
-    _add_signature(meta_graph, model, traced)
+    values = _Values(meta_graph.graph_def, work)
+    for traced in functions:
+        meta_graph.graph_def.library.function.extend(traced.functions)
+        _add_call(meta_graph.graph_def, values, traced)
+        _add_signature(meta_graph, model, traced)
     record = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
     meta_graph.collection_def[COLLECTION].bytes_list.value.append(record.encode())
     if meta_graph.HasField("object_graph_def"):
-        _add_object(meta_graph, model, traced)
+        for traced in functions:
+            _add_object(meta_graph, model, traced)
     return proto
 
 
-def _refuse_taken(meta_graph):
+def _refuse_taken(meta_graph, names):
     taken = [node.name for node in meta_graph.graph_def.node if node.name.startswith(SCOPE)]
-    if ATTRIBUTIONS in meta_graph.signature_def:
-        taken.append(f"signature {ATTRIBUTIONS}")
+    taken += [f"signature {name}" for name in names if name in meta_graph.signature_def]
     if taken:
         raise GraphError(f"the model already uses names that ig_tf adds: {', '.join(taken[:5])}.")
 
@@ -60,22 +66,53 @@ def _add_feeds(graph_def, model):
                           if node.name in inputs and node.name not in own)
 
 
-def _add_call(graph_def, work, traced):
-    """One node calls the function; ref tensors reach it through an Identity."""
-    inputs = []
-    for index, name in enumerate(traced.arguments):
-        tensor = work.tensor(name)
-        if tensor.dtype.as_datatype_enum > _REF:
-            read = graph_def.node.add(name=f"{SCOPE}read_{index}", op="Identity", input=[name])
-            read.attr["T"].type = tensor.dtype.base_dtype.as_datatype_enum
-            name = read.name + ":0"
-        inputs.append(_short(name))
+class _Values:
+    """What the added nodes take of the model; ref tensors through an Identity, one for all."""
+
+    def __init__(self, graph_def, work):
+        self._graph_def = graph_def
+        self._work = work
+        self._reads = {}
+
+    def dtype(self, name):
+        return self._work.tensor(name).dtype.base_dtype.as_datatype_enum
+
+    def input(self, name):
+        """The input of a node that takes this tensor."""
+        if self._work.tensor(name).dtype.as_datatype_enum <= _REF:
+            return _short(name)
+        if name not in self._reads:
+            read = self._graph_def.node.add(name=f"{SCOPE}read_{len(self._reads)}", op="Identity",
+                                            input=[name])
+            read.attr["T"].type = self.dtype(name)
+            self._reads[name] = read.name
+        return self._reads[name]
+
+
+def _add_call(graph_def, values, traced):
+    """One node calls the function; what a request chooses are placeholders under its name."""
+    node = call_of(traced.signature)
+    for key, (dtype, _) in traced.sent.items():
+        placeholder = graph_def.node.add(name=f"{node}/{key}", op="Placeholder")
+        placeholder.attr["dtype"].type = dtype
+        placeholder.attr["shape"].shape.unknown_rank = True  # shapes are checked in the graph
+    inputs = [values.input(name) if name else f"{node}/{key}"
+              for key, name in traced.arguments.items()]
+    inputs += [values.input(name) for name in traced.captured]
     op = "StatefulPartitionedCall" if traced.stateful else "PartitionedCall"
-    call = graph_def.node.add(name=CALL, op=op, input=inputs)
+    call = graph_def.node.add(name=node, op=op, input=inputs)
     call.attr["f"].func.name = traced.name
-    call.attr["Tin"].list.type.extend(
-        work.tensor(name).dtype.base_dtype.as_datatype_enum for name in traced.arguments)
+    types = [values.dtype(name) if name else traced.sent[key][0]
+             for key, name in traced.arguments.items()]
+    call.attr["Tin"].list.type.extend(types)
+    call.attr["Tin"].list.type.extend(values.dtype(name) for name in traced.captured)
     call.attr["Tout"].list.type.extend(traced.specs[key][0] for key in traced.keys)
+
+
+def _set_unknown(shape, rank):
+    """A shape of so many axes, all of unknown size."""
+    for _ in range(rank):
+        shape.dim.add(size=-1)
 
 
 def _short(name):
@@ -87,12 +124,16 @@ def _add_signature(meta_graph, model, traced):
     signature = meta_graph_pb2.SignatureDef(method_name=PREDICT)
     for key, info in model.signature.inputs.items():
         signature.inputs[key].CopyFrom(info)
+    for key, (dtype, rank) in traced.sent.items():
+        signature.inputs[key].name = f"{call_of(traced.signature)}/{key}:0"
+        signature.inputs[key].dtype = dtype
+        _set_unknown(signature.inputs[key].tensor_shape, rank)
     for index, key in enumerate(traced.keys):
         dtype, shape = traced.specs[key]
-        signature.outputs[key].name = f"{CALL}:{index}"
+        signature.outputs[key].name = f"{call_of(traced.signature)}:{index}"
         signature.outputs[key].dtype = dtype
         signature.outputs[key].tensor_shape.CopyFrom(shape)
-    meta_graph.signature_def[ATTRIBUTIONS].CopyFrom(signature)
+    meta_graph.signature_def[traced.signature].CopyFrom(signature)
 
 
 def _add_object(meta_graph, model, traced):
@@ -114,10 +155,30 @@ def _add_object(meta_graph, model, traced):
     concrete = objects.concrete_functions[traced.name]
     concrete.canonicalized_input_signature.CopyFrom(
         objects.concrete_functions[function].canonicalized_input_signature)
+    _add_arguments(node, concrete, traced)
     concrete.output_signature.CopyFrom(_structure(traced))
     concrete.bound_inputs.extend(_bound_inputs(meta_graph, model, traced, function))
-    signatures.children.add(node_id=len(objects.nodes), local_name=ATTRIBUTIONS)
+    signatures.children.add(node_id=len(objects.nodes), local_name=traced.signature)
     objects.nodes.append(node)
+
+
+def _add_arguments(node, concrete, traced):
+    """What a request chooses, among the inputs of the original signature."""
+    if not traced.sent:
+        return
+    # Behind an object of another kind stands a Python signature, which would have to be extended.
+    own = list(node.bare_concrete_function.argument_keywords)
+    names = dict(zip((key for key, name in traced.arguments.items() if name), own))
+    bare = node.bare_concrete_function
+    bare.Clear()  # the Python signature too: without it TensorFlow goes by the keywords
+    bare.concrete_function_name = traced.name
+    bare.argument_keywords.extend(names.get(key, key) for key in traced.arguments)
+    named = concrete.canonicalized_input_signature.tuple_value.values[1].dict_value
+    for key, (dtype, rank) in traced.sent.items():
+        spec = named.fields[key].tensor_spec_value
+        spec.name = key
+        spec.dtype = dtype
+        _set_unknown(spec.shape, rank)
 
 
 def _signature_map(objects):
@@ -139,15 +200,11 @@ def _bound_inputs(meta_graph, model, traced, function):
     call = _call_of(meta_graph.graph_def, model, function)
     data = [value for value in call.input if not value.startswith("^")]
     captured = dict(zip((_canonical(value) for value in data[len(data) - len(bound):]), bound))
-    inputs = [_canonical(info.name) for info in model.signature.inputs.values()]
-    result = []
-    for name in traced.arguments:
-        if name in captured:
-            result.append(captured[name])
-        elif name not in inputs:
-            raise GraphError(f"tensor {name!r} is no object of the model: the attribution "
-                             "function could not be found by tf.saved_model.load.")
-    return result
+    missing = [name for name in traced.captured if name not in captured]
+    if missing:
+        raise GraphError(f"tensor {missing[0]!r} is no object of the model: the attribution "
+                         "function could not be found by tf.saved_model.load.")
+    return [captured[name] for name in traced.captured]
 
 
 def _call_of(graph_def, model, function):

@@ -1,14 +1,16 @@
 """Builds the attribution function of one model, target, cut, baseline and rule."""
 
 import dataclasses
+import functools
 
 import tensorflow as tf
 
 from ig_tf.graph import surgery
-from ig_tf.ig import front, integrate
+from ig_tf.ig import front, integrate, ladder
+from ig_tf.ig import request as requests
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
 from ig_tf.ig.layout import examples_first, folds_of, one_fold, shape_first
-from ig_tf.ig.targets import TOP
+from ig_tf.ig.targets import TOP, Difference
 from ig_tf.ig.tokens import longest, padding, per_id, sent
 from ig_tf.points.sent import CROSSES
 
@@ -31,13 +33,12 @@ def profile(alphas):
         values = surgery.realise(recipe.work, recipe.needed(), given)
         goal = recipe.work.tensor(recipe.target.tensor)
         measure = _Measure(
-            lambda path, _: [integrate.along(path, alphas),
-                             path.scores(path.baselines, path.fixed)],
+            lambda path, *_: [integrate.along(path, alphas),
+                              path.scores(path.baselines, path.fixed)],
             [_Row(tf.TensorSpec([len(alphas)], goal.dtype)),
              _Row(tf.TensorSpec(shape_first(goal.shape, recipe.target.axis)[1:], goal.dtype))])
-        rows_of_target = _Rows(recipe.target)
-        return dict(zip(("path", "baseline_scores"),
-                        _measured(recipe, values, measure, rows_of_target)))
+        asked = _Asked(_Rows(recipe.target), requests.Request())
+        return dict(zip(("path", "baseline_scores"), _measured(recipe, values, asked, measure)))
     return build
 
 
@@ -46,21 +47,24 @@ def outputs(recipe, given):
 
     Args:
       recipe: a `Recipe`.
-      given: {tensor name: tensor} of the model's top level, for `needed()`.
+      given: {tensor name: tensor} of the model's top level, for `needed()`; and {key: tensor} of
+        what a request may choose.
 
     Returns:
       {key of D10: tensor}.
     """
     values = surgery.realise(recipe.work, recipe.needed(), given)
     if recipe.target.folds:
-        return _each_fold(recipe, values, examples_of(recipe.work, recipe.lie.axes, given))
-    return _answered(recipe, values, _Rows(recipe.target))
+        return _each_fold(recipe, values, given)
+    return _answered(recipe, values, given, _Rows(recipe.target))
 
 
-def _each_fold(recipe, values, examples):
+def _each_fold(recipe, values, given):
     """The same for each of an example's rows of the target: [batch, k, ...] under each key."""
+    examples = examples_of(recipe.work, recipe.lie.axes, given)
+
     def explain(fold):
-        return _answered(recipe, values, _Rows(recipe.target, examples, fold))
+        return _answered(recipe, values, given, _Rows(recipe.target, examples, fold))
 
     traced = tf.function(explain, autograph=False).get_concrete_function(
         tf.TensorSpec([], tf.int32))
@@ -75,18 +79,20 @@ def _each_fold(recipe, values, examples):
     return {key: examples_first(tensor, 1) for key, tensor in zip(specs, found)}
 
 
-def _answered(recipe, values, rows_of_target):
+def _answered(recipe, values, given, rows_of_target):
     """The outputs for one row of the target per example."""
     goal = recipe.work.tensor(recipe.target.tensor)
     shown = {}
-    batch = tf.shape(rows_of_target(values[recipe.target.tensor]))[0]
+    scores = rows_of_target(values[recipe.target.tensor])
+    batch = tf.shape(scores)[0]
     for point in recipe.points:
         shown.update(_rows_of(point, recipe, values, batch))
     names = [*shown, *(("total", point.name) for point in recipe.points), "start"]
     rows = [*shown.values(), *(_Row(tf.TensorSpec([], tf.float64)) for _ in recipe.points),
             _Row(tf.TensorSpec([], goal.dtype))]
-    measure = _Measure(lambda path, mine: _integrated(recipe, path, mine), rows)
-    *found, prediction, index = _measured(recipe, values, measure, rows_of_target)
+    measure = _Measure(functools.partial(_integrated, recipe), rows)
+    asked = _Asked(rows_of_target, requests.read(recipe, given, values, scores))
+    *found, prediction, index = _measured(recipe, values, asked, measure)
     with tf.control_dependencies([values[recipe.target.tensor]]):  # what the model does besides
         prediction = tf.identity(prediction)
     return _keys(recipe, values, dict(zip(names, found)), prediction, index)
@@ -122,11 +128,23 @@ class _Rows:
 
 
 @dataclasses.dataclass(frozen=True)
+class _Asked:
+    """What is explained: the `_Rows` of the target, and what the `Request` chooses."""
+
+    rows: object
+    request: object
+
+    def of(self, example):
+        """The same of one example alone."""
+        return _Asked(_Rows(self.rows.target), self.request.of(example))
+
+
+@dataclasses.dataclass(frozen=True)
 class _Measure:
     """What is computed of a path.
 
     Attributes:
-      function: callable(path, values of the examples) -> tensors [batch, ...].
+      function: callable(path, values of the examples, their `Request`) -> tensors [batch, ...].
       rows: a `_Row` for each.
     """
 
@@ -148,18 +166,10 @@ def _rows_of(point, recipe, values, batch):
             f"length/{point.name}": _Row(tf.TensorSpec([], tf.int64))}
 
 
-def _integrated(recipe, path, values):
+def _integrated(recipe, path, values, request):
     """What each point shows, each point's total, and F at the baseline."""
     start = path.function(path.baselines, path.fixed)
-    if recipe.prefix is not None or recipe.lie.count:
-        integrals = integrate.integrals_stepwise(path, recipe.rule)
-    else:
-        rows = recipe.rows_per_chunk
-        if rows is None:
-            rows = integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
-                                             [place.shape for place in recipe.front.places])
-        integrals = integrate.integrals(path, recipe.rule, rows)
-    integrals = path.line.pulled_back(integrals)
+    integrals = path.line.pulled_back(_integrals(recipe, path, request))
     attributions = integrate.attributions(path.line, integrals)
     shown = []
     for point, attribution, integral in zip(recipe.points, attributions, integrals):
@@ -171,20 +181,32 @@ def _integrated(recipe, path, values):
     return [*shown, *totals, start]
 
 
-def _measured(recipe, values, measure, rows_of_target):
+def _integrals(recipe, path, request):
+    """The integral of dF/dz, by the recipe's rule or by those that the request chooses."""
+    if recipe.prefix is not None or recipe.lie.count:
+        if request.refinement is None:
+            return integrate.integrals_stepwise(path, recipe.rule)
+        return ladder.integrals_stepwise(path, recipe.custom.rules, request.refinement)
+    rows = recipe.rows_per_chunk
+    if rows is None:
+        rows = integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
+                                         [place.shape for place in recipe.front.places])
+    if request.refinement is None:
+        return integrate.integrals(path, recipe.rule, rows)
+    return ladder.integrals(path, recipe.custom.rules, request.refinement, rows)
+
+
+def _measured(recipe, values, asked, measure):
     """What is measured of each example's path, then F(x) and the pinned index, [batch, ...]."""
-    if recipe.prefix is None:
-        return _by_rows(recipe, values, measure, rows_of_target)
-    return _alone_each(recipe, values, measure)
+    return (_by_rows if recipe.prefix is None else _alone_each)(recipe, values, asked, measure)
 
 
-def _path(recipe, rows_of_target, xs, values, extras, index, shared, sizes=None):
+def _path(recipe, asked, xs, values, extras, index, shared, sizes=None):
     """The straight path from the baseline to x, as functions in the current graph."""
     if recipe.target.index == TOP:
         extras = {**extras, TOP: (index, 0)}
     examples = tf.shape(xs[0])[0]
-    baselines = [tf.broadcast_to(tf.cast(tf.constant(recipe.baseline.values[point.name]), x.dtype),
-                                 tf.shape(x)) for point, x in zip(recipe.points, xs)]
+    baselines = [_start(recipe, asked.request, point, x) for point, x in zip(recipe.points, xs)]
     line = front.line(recipe, xs, baselines, values)
 
     def scores(rows, given_extras):
@@ -196,7 +218,7 @@ def _path(recipe, rows_of_target, xs, values, extras, index, shared, sizes=None)
                       for place, row in zip(recipe.front.places, rows)})
         given.pop(TOP, None)
         answer = surgery.copy(recipe.work, recipe.copy, given)[recipe.target.tensor]
-        return rows_of_target(answer, tf.shape(rows[0])[0])
+        return asked.rows(answer, tf.shape(rows[0])[0])
 
     def function(rows, given_extras):
         return _selected(recipe.target, scores(rows, given_extras), given_extras.get(TOP))
@@ -205,16 +227,25 @@ def _path(recipe, rows_of_target, xs, values, extras, index, shared, sizes=None)
                           tuple(place.silent for place in recipe.front.places), line)
 
 
-def _by_rows(recipe, values, measure, rows_of_target):
+def _start(recipe, request, point, x):
+    """Where the path begins at a point, in the shape of x."""
+    sent = request.start(point, x)
+    if sent is not None:
+        return sent
+    fixed = tf.cast(tf.constant(recipe.baseline.values[point.name]), x.dtype)
+    return tf.broadcast_to(fixed, tf.shape(x))
+
+
+def _by_rows(recipe, values, asked, measure):
     shared = {name: values[name] for name in recipe.copy.shared}
     sizes = {name: values[name] for name in recipe.copy.sizes}
     extras = {name: (values[name], axis) for name, axis in recipe.copy.per_example.items()}
-    scores = rows_of_target(values[recipe.target.tensor])
+    scores = asked.rows(values[recipe.target.tensor])
     xs = [_one_each(point, values[point.tensor], scores) for point in recipe.points]
     xs = [front.unfolded(point, x, tf.shape(scores)[0]) for point, x in zip(recipe.points, xs)]
-    index = _pinned(recipe.target, scores)
-    path = _path(recipe, rows_of_target, xs, values, extras, index, shared, sizes)
-    found = measure.function(path, values)
+    index = _pinned(recipe.target, scores, asked.request)
+    path = _path(recipe, asked, xs, values, extras, index, shared, sizes)
+    found = measure.function(path, values, asked.request)
     return [*found, _selected(recipe.target, scores, index), index]
 
 
@@ -229,7 +260,7 @@ def _one_each(point, x, scores):
         return tf.identity(x)
 
 
-def _alone_each(recipe, values, measure):
+def _alone_each(recipe, values, asked, measure):
     """Each example by itself, from the inputs on; right for any model whose inputs are rows.
 
     F(x) is that of the example alone too: where a batch is coupled, its figures belong together.
@@ -255,9 +286,10 @@ def _alone_each(recipe, values, measure):
         extras = {name: (mine[name], 0) for name in recipe.copy.per_example}
         scores = examples_first(mine[goal], recipe.target.axis)
         scores = tf.ensure_shape(scores, [1, *scores.shape[1:]])
-        index = _pinned(recipe.target, scores)
-        path = _path(recipe, _Rows(recipe.target), rows, {**shared, **mine}, extras, index, shared)
-        found = measure.function(path, mine)
+        alone = asked.of(example)
+        index = _pinned(recipe.target, scores, alone.request)
+        path = _path(recipe, alone, rows, {**shared, **mine}, extras, index, shared)
+        found = measure.function(path, mine, alone.request)
         found = [padded(tensor[0], row.width) for tensor, row in zip(found, measure.rows)]
         return [*found, _selected(recipe.target, scores, index)[0], index[0]]
 
@@ -270,10 +302,12 @@ def _alone_each(recipe, values, measure):
         lambda: nothing(specs, [row.width for row in measure.rows]))
 
 
-def _pinned(target, scores):
+def _pinned(target, scores, request):
     """The target's index of each example [batch] int64; -1 where there is none."""
+    if request.target is not None:
+        return request.target
     batch = tf.shape(scores)[0]
-    if target.index is None:
+    if target.index is None or isinstance(target.index, Difference):
         return tf.fill([batch], tf.constant(-1, tf.int64))
     if target.index == TOP:
         return tf.argmax(scores, axis=1, output_type=tf.int64)
@@ -289,6 +323,9 @@ def _selected(target, scores, index):
         return tf.reshape(scores, tf.shape(scores)[:1])
     if target.index == TOP:
         return tf.gather(scores, index, batch_dims=1, axis=1)
+    if isinstance(target.index, Difference):
+        return (scores[(slice(None), *target.index.first)]
+                - scores[(slice(None), *target.index.second)])
     return scores[(slice(None), *target.index)]
 
 

@@ -49,7 +49,7 @@ def integrals(path, rule, rows_per_chunk):
 
     Args:
       path: a `Path`.
-      rule: a quadrature `Rule`.
+      rule: a quadrature `Rule`, or one whose nodes, weights and steps are tensors.
       rows_per_chunk: scalar int32 tensor or int: rows of (example, step) pairs at a time. A chunk
         holds whole examples with all their steps, or steps of one example.
 
@@ -58,7 +58,7 @@ def integrals(path, rule, rows_per_chunk):
     """
     batch = tf.shape(path.inputs[0])[0]
     at_once, groups = _even(batch, tf.maximum(rows_per_chunk, 1) // rule.steps)
-    width, parts = _even(tf.constant(rule.steps), rows_per_chunk)
+    width, parts = _even(tf.convert_to_tensor(rule.steps), rows_per_chunk)
     changes = _changes(path)
     kinds = [accumulator(x.dtype) for x in path.inputs]
     shapes = [tf.TensorShape([None, *x.shape[1:]]) for x in path.inputs]
@@ -147,8 +147,8 @@ def _at(path, changes, alpha):
 
 
 def _whole(path, changes, rule, index):
-    alpha = tf.constant(rule.nodes, tf.float64)[index]
-    weights = tf.constant(rule.weights, tf.float64)[index]
+    alpha = tf.cast(rule.nodes, tf.float64)[index]
+    weights = tf.cast(rule.weights, tf.float64)[index]
     return _weighted_gradients(path, _at(path, changes, alpha), path.fixed, weights)
 
 
@@ -159,14 +159,14 @@ def _chunk(path, changes, rule, examples, first_step, end_step):
     rows = []
     for x, baseline, change in zip(path.inputs, path.baselines, changes):
         wide = accumulator(x.dtype)
-        alphas = tf.constant(rule.nodes, wide)[first_step:end_step]
+        alphas = tf.cast(rule.nodes, wide)[first_step:end_step]
         alphas = tf.reshape(alphas, [1, -1] + [1] * (x.shape.rank - 1))
         start = tf.cast(tf.gather(baseline, examples), wide)[:, None]
         points = start + alphas * tf.gather(change, examples)[:, None]
         flat = tf.reshape(points, tf.concat([[count * width], tf.shape(x)[1:]], 0))
         flat.set_shape([None] + x.shape[1:].as_list())
         rows.append(tf.cast(flat, x.dtype))
-    weights = tf.tile(tf.constant(rule.weights, tf.float64)[first_step:end_step], [count])
+    weights = tf.tile(tf.cast(rule.weights, tf.float64)[first_step:end_step], [count])
     extras = {name: tf.gather(tensor, row_of, axis=axis)
               for name, (tensor, axis) in path.extras.items()}
     gradients = _weighted_gradients(path, rows, extras, weights)

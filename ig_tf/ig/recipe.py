@@ -27,6 +27,7 @@ class Recipe:
       rows_per_chunk: a fixed number of rows, or None for the memory budget.
       bytes_per_row: estimate of the activations of one row.
       lie: along which axes the examples lie (`Lie`).
+      custom: what a request may choose (`request.Custom`), or None.
     """
 
     work: object
@@ -41,6 +42,7 @@ class Recipe:
     rows_per_chunk: object
     bytes_per_row: int
     lie: object
+    custom: object = None
 
     def needed(self):
         """Tensors of the working graph that the function takes from the model, run once."""

@@ -17,12 +17,29 @@ _MOVES = ("Identity", "Reshape", "Squeeze", "EnsureShape")
 
 
 @dataclasses.dataclass(frozen=True)
+class Difference:
+    """Two elements of an output: why the first rather than the second.
+
+    Attributes:
+      first, second: tuples of ints behind the batch axis.
+    """
+
+    first: tuple
+    second: tuple
+
+    def text(self):
+        """FIRST-SECOND, as --target takes it behind the colon."""
+        return "-".join(",".join(map(str, one)) for one in (self.first, self.second))
+
+
+@dataclasses.dataclass(frozen=True)
 class Target:
     """What is explained.
 
     Attributes:
       output: key of the signature's outputs, or the node of a tensor inside.
-      index: None (one number per example), "top", or a tuple of ints behind the batch axis.
+      index: None (one number per example), "top", a tuple of ints behind the batch axis, or a
+        `Difference` of two.
       tensor: name of the output in the working graph.
       source: the same as the model's owner knows it.
       chosen: a sentence if ig_tf made the choice, else None.
@@ -40,11 +57,14 @@ class Target:
     folds: object = None
 
     def text(self):
-        """OUTPUT, OUTPUT:INDEX or OUTPUT:top, as --target takes it."""
-        if self.index is None:
-            return self.output
-        index = self.index if self.index == TOP else ",".join(map(str, self.index))
-        return f"{self.output}:{index}"
+        """OUTPUT, OUTPUT:INDEX, OUTPUT:A-B or OUTPUT:top, as --target takes it."""
+        return self.output if self.index is None else f"{self.output}:{self.index_text()}"
+
+    def index_text(self):
+        """The part behind the colon."""
+        if isinstance(self.index, Difference):
+            return self.index.text()
+        return self.index if self.index == TOP else ",".join(map(str, self.index))
 
 
 def resolve(work, text=None):
@@ -52,8 +72,9 @@ def resolve(work, text=None):
 
     Args:
       work: the `Work`.
-      text: OUTPUT, OUTPUT:INDEX (several axes: OUTPUT:2,5), OUTPUT:top; None chooses. Instead of
-        an output, a tensor inside the model may be named by its node.
+      text: OUTPUT, OUTPUT:INDEX (several axes: OUTPUT:2,5), OUTPUT:A-B (the difference of two
+        such), OUTPUT:top; None chooses. Instead of an output, a tensor inside the model may be
+        named by its node.
 
     Raises:
       TargetError: no such output, not floating-point, an index out of range, or not one number
@@ -67,7 +88,7 @@ def resolve(work, text=None):
         raise TargetError(
             f"output {output!r} is {tensor.dtype.name}: a target needs a derivative. "
             f"Floating-point outputs: {_floating(work) or 'none'}.")
-    _check_rank(work, output, tensor.shape, index)
+    _check_ranks(work, output, tensor.shape, index)
     return _target(output, index, tensor, None)
 
 
@@ -79,7 +100,7 @@ def along(work, target, axis, folds=None):
     """
     if axis:
         shape = shape_first(work.tensor(target.tensor).shape, axis)
-        _check_rank(work, target.output, TensorShape(shape), target.index)
+        _check_ranks(work, target.output, TensorShape(shape), target.index)
     return dataclasses.replace(target, axis=axis, folds=folds)
 
 
@@ -93,9 +114,13 @@ def _parsed(work, text):
         raise TargetError(f"no output {output!r} in the signature; it has: {_listed(work)}.")
     if index is None or index == TOP:
         return output, index
-    if not re.fullmatch(r"\d+(,\d+)*", index):
-        raise TargetError(f"index {index!r} of target {text!r} is neither `top` nor whole numbers.")
-    return output, tuple(int(part) for part in index.split(","))
+    if not re.fullmatch(r"\d+(,\d+)*(-\d+(,\d+)*)?", index):
+        raise TargetError(f"index {index!r} of target {text!r} is neither `top` nor whole numbers "
+                          "(A, or A-B for a difference).")
+    first, *second = (tuple(int(part) for part in one.split(",")) for one in index.split("-"))
+    if first in second:
+        raise TargetError(f"target {text!r} is the difference of a score and itself.")
+    return output, Difference(first, *second) if second else first
 
 
 def _inner(work, name):
@@ -119,8 +144,13 @@ def before_squashing(work, target):
     if op.type not in _PROBABILITY_OPS:
         return None
     node = source_name(op.inputs[0].name).removesuffix(":0")
-    suffix = target.text().rpartition(":")[2] if target.index is not None else None
+    suffix = target.index_text() if target.index is not None else None
     return f"{node}:{suffix}" if suffix else node
+
+
+def _check_ranks(work, output, shape, index):
+    for one in (index.first, index.second) if isinstance(index, Difference) else (index,):
+        _check_rank(work, output, shape, one)
 
 
 def _check_rank(work, output, shape, index):

@@ -9,6 +9,8 @@ from ig_tf.model.sparse_specs import sparse_arguments
 # Signatures that no client calls: TensorFlow's own and the ones that ig_tf adds.
 INIT_SIGNATURES = ("__saved_model_init_op", "__saved_model_train_op")
 ATTRIBUTIONS = "attributions"
+CUSTOM = "attributions_custom"
+ADDED = (ATTRIBUTIONS, CUSTOM)
 SCOPE = "ig_tf/"  # every added node lives here
 FUNCTION_PREFIX = "ig_tf_"  # every added function is named so
 COLLECTION = "ig_tf"
@@ -149,7 +151,7 @@ def _sparse_tensors(info):
 def usable_signatures(meta_graph):
     """Names of the signatures that a client can call, sorted."""
     return sorted(key for key in meta_graph.signature_def
-                  if key not in INIT_SIGNATURES and key != ATTRIBUTIONS)
+                  if key not in INIT_SIGNATURES and key not in ADDED)
 
 
 def choose_signature(meta_graph, name):

@@ -1,10 +1,10 @@
 """Takes out of a MetaGraphDef what an earlier instrumentation put in."""
 
-from ig_tf.model.model import ATTRIBUTIONS, COLLECTION, FUNCTION_PREFIX, SCOPE
+from ig_tf.model.model import ADDED, COLLECTION, FUNCTION_PREFIX, SCOPE
 
 
 def strip(meta_graph):
-    """Removes, in place, the nodes, functions, signature, objects and record of ig_tf.
+    """Removes, in place, the nodes, functions, signatures, objects and record of ig_tf.
 
     A MetaGraph without the record (the collection) is left as it is, so a model that happens to
     have a signature of that name keeps it.
@@ -14,10 +14,17 @@ def strip(meta_graph):
     _keep(meta_graph.graph_def.node, lambda node: not node.name.startswith(SCOPE))
     _keep(meta_graph.graph_def.library.function,
           lambda function: not function.signature.name.startswith(FUNCTION_PREFIX))
-    del meta_graph.signature_def[ATTRIBUTIONS]
+    for name in _added_signatures(meta_graph):
+        del meta_graph.signature_def[name]
     del meta_graph.collection_def[COLLECTION]
     if meta_graph.HasField("object_graph_def"):
         _strip_objects(meta_graph.object_graph_def)
+
+
+def _added_signatures(meta_graph):
+    """Those that ig_tf's nodes answer; one of the model's own may be called the same."""
+    return [name for name in ADDED if name in meta_graph.signature_def and any(
+        info.name.startswith(SCOPE) for info in meta_graph.signature_def[name].outputs.values())]
 
 
 def _strip_objects(objects):

@@ -53,6 +53,7 @@ def _facts(result: Result) -> Html:
         ("sum of attributions", numerals.signed(result.total())),
         ("completeness error", error_text(result)),
         ("status", result.status.replace("_", " ")),
+        *((("nodes", f"{result.steps:,}"),) if result.steps is not None else ()),
     )
     return element(
         "dl", *(element("div", element("dt", name), element("dd", value)) for name, value in facts),

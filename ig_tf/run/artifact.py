@@ -1,6 +1,7 @@
 """An instrumented SavedModel, loaded to answer: what it takes, gives, and what is known of it."""
 
 import dataclasses
+import functools
 import json
 import os
 
@@ -24,6 +25,7 @@ class Artifact:
       inputs: {signature input: tf.TensorSpec, or `SparseSpec`}.
       function: the signature as a callable of keyword tensors.
       owner: the loaded object, which keeps variables and tables alive.
+      custom: the same artifact as its signature `attributions_custom` answers, or None.
     """
 
     path: str
@@ -31,6 +33,7 @@ class Artifact:
     inputs: dict
     function: object = dataclasses.field(repr=False)
     owner: object = dataclasses.field(repr=False)
+    custom: object = dataclasses.field(default=None, repr=False)
 
     def axis(self, name):
         """The axis of an input along which its examples lie."""
@@ -49,15 +52,24 @@ class Artifact:
         rows = self.metadata.get("target", {}).get("rows", ONE_ROW)
         return rows != ONE_ROW
 
-    def answer(self, rows):
+    def answer(self, rows, chosen=()):
         """Answers some examples, {input: one example's array} each -> {key: [examples, ...]}.
 
         Where every request must have as many examples, the last one is repeated; there must not be
         more.
+
+        Args:
+          rows: one dictionary per example.
+          chosen: {input: array [examples, ...], or [1, ...] for all} of what a request chooses.
         """
-        filled = [*rows, *[rows[-1]] * ((self.examples or 0) - len(rows))]
-        answer = self.run({name: stacked([row[name] for row in filled], self.axis(name))
-                           for name in self.inputs})
+        missing = max((self.examples or 0) - len(rows), 0)
+        filled = [*rows, *[rows[-1]] * missing]
+        batch = {name: stacked([row[name] for row in filled], self.axis(name))
+                 for name in rows[0]}
+        for name, array in dict(chosen).items():
+            more = missing if len(array) == len(rows) else 0
+            batch[name] = np.concatenate([array, np.repeat(array[-1:], more, 0)])
+        answer = self.run(batch)
         return {key: value[:len(rows)] for key, value in answer.items()}
 
     def run(self, batch):
@@ -121,40 +133,61 @@ def load(path):
     Raises:
       ArtifactError: not instrumented, or TensorFlow cannot load it.
     """
-    metadata = read_metadata(path)
+    path, metadata = os.fspath(path), read_metadata(path)
     import tensorflow as tf
     try:
         if metadata["source"].get("asked"):
-            return _by_session(os.fspath(path), metadata)
-        owner = tf.saved_model.load(os.fspath(path), tags=metadata["source"]["tags"])
-        function = owner.signatures[SIGNATURE]
+            owner, open_signature = _by_session(path, metadata)
+        else:
+            owner = tf.saved_model.load(path, tags=metadata["source"]["tags"])
+            open_signature = functools.partial(_of_object, owner, metadata)
+        opened = [open_signature(name) for name in _signatures(metadata)]
     except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
         advice = (" An op of another package: import that first (--import=MODULE or "
                   "--load_op_library=FILE.so)." if "not registered" in str(error) else "")
-        raise ArtifactError(
-            f"TensorFlow cannot load {os.fspath(path)!r}: {error}{advice}") from error
-    specs = sparse.specs(function.structured_input_signature[1],
-                         metadata.get("sparse_inputs", {}))
-    return Artifact(os.fspath(path), metadata, specs, function, owner)
+        raise ArtifactError(f"TensorFlow cannot load {path!r}: {error}{advice}") from error
+    main, *custom = (Artifact(path, metadata, inputs, function, owner)
+                     for inputs, function in opened)
+    return dataclasses.replace(main, custom=custom[0]) if custom else main
+
+
+def _signatures(metadata):
+    """Names of the added signatures, `attributions` first."""
+    return [SIGNATURE] + ([metadata["custom"]["signature"]] if "custom" in metadata else [])
+
+
+def _of_object(owner, metadata, name):
+    """({input: spec}, function) of a signature of a loaded object."""
+    function = owner.signatures[name]
+    return sparse.specs(function.structured_input_signature[1],
+                        metadata.get("sparse_inputs", {})), function
 
 
 def _by_session(path, metadata):
     """As TensorFlow 1 loads it: a model of which another signature waits for what nobody feeds
-    (a queue, keep_prob) is refused as a whole by `tf.saved_model.load`."""
+    (a queue, keep_prob) is refused as a whole by `tf.saved_model.load`.
+
+    Returns:
+      (what has to be kept, function(name of a signature) -> ({input: tf.TensorSpec}, function)).
+    """
     import tensorflow as tf
     session = tf.compat.v1.Session(graph=tf.Graph())
     with session.graph.as_default():
         meta_graph = tf.compat.v1.saved_model.load(session, metadata["source"]["tags"], path)
-    signature = meta_graph.signature_def[SIGNATURE]
-    specs = {name: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype), name)
-             for name, info in sorted(signature.inputs.items())}
-    fetches = {key: info.name for key, info in signature.outputs.items()}
 
-    def function(**tensors):
-        fed = {signature.inputs[name].name: value.numpy() for name, value in tensors.items()}
-        return {key: tf.constant(value) for key, value in session.run(fetches, fed).items()}
+    def open_signature(name):
+        signature = meta_graph.signature_def[name]
+        specs = {key: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype), key)
+                 for key, info in sorted(signature.inputs.items())}
+        fetches = {key: info.name for key, info in signature.outputs.items()}
 
-    return Artifact(path, metadata, specs, function, session)
+        def function(**tensors):
+            fed = {signature.inputs[key].name: value.numpy() for key, value in tensors.items()}
+            return {key: tf.constant(value) for key, value in session.run(fetches, fed).items()}
+
+        return specs, function
+
+    return session, open_signature
 
 
 def as_array(value, spec, where, axis=0):
@@ -173,8 +206,8 @@ def as_array(value, spec, where, axis=0):
       RecordError: the type or the shape does not fit.
     """
     if isinstance(spec, sparse.SparseSpec):
-        return sparse.as_row(value, spec, where, lambda values: _typed(values, spec, where))
-    array = _typed(value, spec, where)
+        return sparse.as_row(value, spec, where, lambda values: typed(values, spec, where))
+    array = typed(value, spec, where)
     wanted = None if spec.shape.rank is None else spec.shape.as_list()
     if wanted:
         del wanted[axis]
@@ -187,7 +220,12 @@ def as_array(value, spec, where, axis=0):
     return array
 
 
-def _typed(value, spec, where):
+def typed(value, spec, where):
+    """A value as numpy of the input's type, of whatever shape it has.
+
+    Raises:
+      RecordError: it is nothing of that type.
+    """
     dtype = object if spec.dtype.name == "string" else spec.dtype.as_numpy_dtype
     try:
         array = np.array(_encoded(value) if dtype is object else value, dtype=dtype)

@@ -1,15 +1,17 @@
 """Runs an instrumented SavedModel on a file of inputs and writes results."""
 
+import dataclasses
+
 from ig_tf.errors import RecordError
 from ig_tf.run import artifact as artifacts
-from ig_tf.run import records, results, sparse
+from ig_tf.run import choices, records, requests, results, sparse
 from ig_tf.run.progress import progress
 
 BATCH_SIZE = 64
 
 
 def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labels=None,
-              vocabulary=None):
+              vocabulary=None, row_error=None, target_column=None, baselines=None):
     """Attributes every record of a file.
 
     Args:
@@ -21,6 +23,12 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
       limit: stop after so many records.
       labels: names of the classes, in order, or None.
       vocabulary: words by token id, in order, or None.
+      row_error: relative completeness error that each row should have at most; rows over it are
+        asked again with more nodes, where a request may choose its `refinement`.
+      target_column: field of the records with the index of the class to explain; by default
+        `target`, where a request may choose that.
+      baselines: .npz with one array per point, of one example, for records without a field
+        `baseline/NAME`.
 
     Returns:
       The results as a list of `Result`, or their number where `output` is given.
@@ -30,7 +38,11 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
       RecordError: a record does not fit the model's inputs.
     """
     loaded = model if isinstance(model, artifacts.Artifact) else artifacts.load(model)
-    rows = _results(loaded, _source(input, limit), batch_size, labels, vocabulary)
+    if row_error is not None:
+        choices.require(loaded, [choices.REFINEMENT], f"row error {row_error:g}")
+    common = {} if baselines is None else choices.common_baselines(baselines)
+    rows = _results(loaded, _source(input, limit), batch_size, labels, vocabulary, row_error,
+                    choices.Choices(loaded, target_column, common))
     if output is None:
         return list(rows)
     kept = list(progress(rows, "records"))
@@ -82,16 +94,18 @@ def _source(input, limit):
         yield record if isinstance(record, records.Record) else records.Record(count, record)
 
 
-def _results(loaded, source, batch_size, labels, vocabulary):
-    for group in _batches(loaded, source, loaded.examples or batch_size):
-        first, last = group[0][0].position, group[-1][0].position
+def _results(loaded, source, batch_size, labels, vocabulary, row_error, choosing):
+    for group in _batches(loaded, source, loaded.examples or batch_size, choosing):
+        found, values, chosen = zip(*group)
         try:
-            answer = loaded.answer([values for _, values in group])
+            answers = requests.answered(loaded, values, chosen, row_error)
         except RecordError as error:
-            raise RecordError(f"records {first} to {last}: {error}") from error
-        for row, (record, values) in enumerate(group):
+            raise RecordError(f"records {found[0].position} to {found[-1].position}: "
+                              f"{error}") from error
+        for record, mine, (answer, row, rung) in zip(found, values, answers):
             for name, one in _explained(record, answer, loaded.folded):
-                yield _result(loaded, record, name, values, one, row, labels, vocabulary)
+                result = _result(loaded, record, name, mine, one, row, labels, vocabulary)
+                yield _judged(loaded, result, rung, row_error)
 
 
 def _explained(record, answer, folded):
@@ -103,17 +117,27 @@ def _explained(record, answer, folded):
             for fold in range(answer["prediction"].shape[1])]
 
 
-def _batches(loaded, source, batch_size):
-    """Lists of (record, {input: array}); a change of shape ends a batch."""
+def _judged(loaded, result, rung, row_error):
+    """The result by the error that was asked for, with the nodes that it took."""
+    if row_error is None:
+        return result
+    numbers = {name: getattr(result, name) for name in results.NUMBERS}
+    return dataclasses.replace(result, status=results.status_of(**numbers, tolerance=row_error),
+                               steps=loaded.metadata["custom"]["refinement_steps"][rung])
+
+
+def _batches(loaded, source, batch_size, choosing):
+    """Lists of (record, {input: array}, its choices); a change of shape ends a batch."""
     group, shapes = [], None
     for record in source:
         values = _values(loaded, record)
-        mine = {name: value.shape for name, value in values.items()}
+        chosen = choosing.of(record, f"record {record.position}")
+        mine = {name: value.shape for name, value in [*values.items(), *chosen.items()]}
         if group and (len(group) == batch_size or mine != shapes):
             yield group
             group = []
         shapes = mine
-        group.append((record, values))
+        group.append((record, values, chosen))
     if group:
         yield group
 
@@ -137,8 +161,7 @@ def _values(loaded, record):
 
 
 def _result(loaded, record, name, values, answer, row, labels, vocabulary):
-    numbers = {key: float(answer[key][row]) for key in (
-        "prediction", "baseline_prediction", "completeness_error", "relative_error")}
+    numbers = requests.numbers(answer, row)
     points = tuple(_point(point, answer, row, vocabulary) for point in loaded.metadata["points"])
     features = {key.partition("/")[2]: float(value[row]) for key, value in answer.items()
                 if key.startswith("features/")}
@@ -151,10 +174,20 @@ def _result(loaded, record, name, values, answer, row, labels, vocabulary):
 def _target(target, index, labels):
     if target["index"] is None:
         return results.Target(target["output"])
+    if index < 0:  # a difference of two
+        return results.Target(target["text"], label=_versus(target["index"], labels))
     if isinstance(target["index"], list) and len(target["index"]) > 1:
         return results.Target(target["output"], tuple(target["index"]))
     label = labels[index] if labels and index < len(labels) else None
     return results.Target(target["output"], index, label)
+
+
+def _versus(index, labels):
+    """Of a difference of two classes the names, where they are known."""
+    numbers = [int(part) for part in index.split("-")] if "," not in index else []
+    if not labels or not numbers or max(numbers) >= len(labels):
+        return None
+    return " - ".join(labels[number] for number in numbers)
 
 
 def _point(point, answer, row, vocabulary):
@@ -164,6 +197,8 @@ def _point(point, answer, row, vocabulary):
         length = int(answer[f"length/{point['name']}"][row])
         scores, tokens = scores[:length], answer[f"tokens/{point['name']}"][row][:length]
         tokens = tuple(_token(token, vocabulary) for token in tokens.tolist())
+    elif kind == "tokens":  # pooled, for a baseline that the request chose
+        kind = "pooled"
     return results.PointScores(point["name"], kind, scores, tokens,
                                tuple(point["features"]))
 
@@ -189,6 +224,7 @@ def _shown_inputs(loaded, record, values):
         else:
             found[name] = records.shown(value)
     for name, value in record.values.items():
-        if name is not None and name not in loaded.inputs and name != "id":
+        if name is not None and name not in loaded.inputs and name != "id" and (
+                not name.startswith(choices.OF_POINT)):
             found[name] = records.shown(value)
     return found

@@ -17,11 +17,11 @@ from ig_tf.run.results_files import written_aside
 from ig_tf.run.results_json import about_of, about_row, result_of, row_of
 from ig_tf.run.results_jsonl import about_path
 from ig_tf.run.results_rows import (
-    EQUAL_SHARE, KINDS, STATUSES, TOLERANCE, About, PointScores, Result, Target, status_of)
+    EQUAL_SHARE, KINDS, NUMBERS, STATUSES, TOLERANCE, About, PointScores, Result, Target, status_of)
 
 __all__ = [
-    "EQUAL_SHARE", "FORMATS", "KINDS", "STATUSES", "TOLERANCE", "About", "PointScores", "Result",
-    "ResultsError", "Target", "about_of", "about_path", "about_row", "read", "result_of",
+    "EQUAL_SHARE", "FORMATS", "KINDS", "NUMBERS", "STATUSES", "TOLERANCE", "About", "PointScores",
+    "Result", "ResultsError", "Target", "about_of", "about_path", "about_row", "read", "result_of",
     "row_of", "status_of", "write", "write_file",
 ]
 

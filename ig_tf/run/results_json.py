@@ -27,7 +27,13 @@ def row_of(result: Result) -> dict[str, Any]:
         "points": [_point_row(point) for point in result.points],
         "features": {name: finite_or_none(v) for name, v in result.features.items()},
         "inputs": {str(name): value_row(value) for name, value in result.inputs.items()},
+        **steps_row(result),
     }
+
+
+def steps_row(result: Result) -> dict[str, int]:
+    """The nodes of a row as part of a JSON object, where they are its own."""
+    return {} if result.steps is None else {"steps": int(result.steps)}
 
 
 def result_of(row: Any) -> Result:
@@ -47,6 +53,7 @@ def result_of(row: Any) -> Result:
         points=tuple(_point_of(point) for point in take(row, "points", (list,), [])),
         features=_features_of(take(row, "features", (dict,), {})),
         inputs=inputs_of(take(row, "inputs", (dict,), {})),
+        steps=take(row, "steps", (int, type(None)), None),
     )
 
 

@@ -17,7 +17,7 @@ from ig_tf.run.results_columns import (
     index_array, number_array, ordered, string_array, token_array)
 from ig_tf.run.results_files import written_aside
 from ig_tf.run.results_json import (
-    about_of, about_row, inputs_of, target_of, target_row, value_row)
+    about_of, about_row, inputs_of, steps_row, target_of, target_row, value_row)
 from ig_tf.run.results_rows import NUMBERS, About, PointScores, Result
 from ig_tf.run.results_values import dump, load, located, take, type_name
 
@@ -60,6 +60,7 @@ def _npz_row(result: Result) -> dict[str, Any]:
         ],
         "features": list(result.features),
         "inputs": {},
+        **steps_row(result),
     }
 
 
@@ -175,4 +176,5 @@ def _npz_result(i: int, row: Any, arrays: Mapping[str, np.ndarray]) -> Result:
         features={name: arrays[f"features/{name}"][i]
                   for name in take(row, "features", (list,), [])},
         inputs=inputs,
+        steps=take(row, "steps", (int, type(None)), None),
     )

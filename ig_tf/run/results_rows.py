@@ -102,6 +102,7 @@ class Result:
       features: total attribution of each raw feature.
       inputs: what the caller sent, so that it can be drawn; may be empty. Values are numbers,
         text, lists, arrays, bytes or {"base64": ..., "media": ...}.
+      steps: nodes that this row took, where rows differ; None: those of the model card.
 
     Raises:
       ResultsError: an unknown status, or two points of one name.
@@ -118,6 +119,7 @@ class Result:
     points: tuple[PointScores, ...] = ()
     features: Mapping[str, float] = dataclasses.field(default_factory=dict)
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -191,10 +193,11 @@ def status_of(
     numbers = [finite_or_none(v) for v in (prediction, baseline_prediction, completeness_error)]
     if None in numbers:
         return "invalid_input"
-    here, there, _ = numbers
+    here, there, error = numbers
     size = max(abs(here), abs(there))
     if size == 0 or abs(here - there) < EQUAL_SHARE * size:
-        return "baseline_equal"
+        # Nothing to explain, unless the sum is off by a part of the prediction itself.
+        return "baseline_equal" if error <= tolerance * size or size == 0 else "capped"
     relative = finite_or_none(relative_error)
     if relative is None:
         return "invalid_input"

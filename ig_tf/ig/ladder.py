@@ -1,0 +1,121 @@
+"""A ladder of rules of n, 4n and 16n nodes, of which each example of a batch takes one."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from ig_tf.ig import integrate, quadrature
+
+FACTORS = (1, 4, 16)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rung:
+    """A rule that is chosen in the graph; what `integrate` needs of a `Rule`.
+
+    Attributes:
+      nodes, weights: float64 [steps].
+      steps: scalar int32.
+    """
+
+    nodes: object
+    weights: object
+    steps: object
+
+
+def rungs(rule):
+    """The rules of the ladder, the given one first.
+
+    Raises:
+      RuleError: the last one would have more nodes than a rule may have.
+    """
+    last = rule.steps * FACTORS[-1]
+    if last > quadrature.MAX_STEPS:
+        raise quadrature.RuleError(
+            f"refinement goes up to {FACTORS[-1]} times the nodes: {last} for {rule.steps} steps, "
+            f"more than {quadrature.MAX_STEPS}. At most "
+            f"{quadrature.MAX_STEPS // FACTORS[-1]} steps can be refined.")
+    return (rule, *(quadrature.build(rule.name, rule.steps * factor) for factor in FACTORS[1:]))
+
+
+def integrals(path, rules, refinement, rows_per_chunk):
+    """As `integrate.integrals`, each example by its own rule.
+
+    The examples of one rule go through the loop together, so that a rule that no example takes
+    costs no turn of it, and each example gets what it gets in a request of its rule alone.
+
+    Args:
+      path: a `Path`.
+      rules: the rules.
+      refinement: [batch] int64, places of `rules`.
+      rows_per_chunk: as `integrate.integrals` takes it.
+    """
+    start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.inputs]
+
+    def turn(place, *sums):
+        examples = tf.cast(tf.where(tf.equal(refinement, place))[:, 0], tf.int32)
+
+        def added():
+            found = integrate.integrals(_of_examples(path, examples), _rung(rules, place),
+                                        rows_per_chunk)
+            return [_added(total, examples, one) for total, one in zip(sums, found)]
+
+        return (place + 1, *tf.cond(tf.size(examples) > 0, added, lambda: list(sums)))
+
+    return _each_rung(path, rules, turn, start)
+
+
+def _added(total, examples, found):
+    """Rows added at the examples' places; a point may be empty for all (no words in the batch)."""
+    def add():
+        return tf.tensor_scatter_nd_add(total, examples[:, None], found)
+    if None not in total.shape.as_list()[1:]:
+        return add()
+    return tf.cond(tf.size(total) > 0, add, lambda: total)
+
+
+def integrals_stepwise(path, rules, refinement):
+    """As `integrate.integrals_stepwise`, each example of the batch by its own rule."""
+    start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.inputs]
+
+    def turn(place, *sums):
+        mine = tf.equal(refinement, place)
+        found = tf.cond(tf.reduce_any(mine),
+                        lambda: integrate.integrals_stepwise(path, _rung(rules, place)),
+                        lambda: list(sums))
+        return (place + 1, *(
+            tf.ensure_shape(tf.where(_along(mine, total), one, total), total.shape)
+            for total, one in zip(sums, found)))
+
+    return _each_rung(path, rules, turn, start)
+
+
+def _along(mine, total):
+    """[batch, 1, ...] of the rank of another tensor."""
+    ones = tf.ones([tf.rank(total) - 1], tf.int32)
+    return tf.reshape(mine, tf.concat([[-1], ones], 0))
+
+
+def _each_rung(path, rules, turn, start):
+    shapes = (tf.TensorShape([]), *(x.shape for x in path.inputs))
+    return list(tf.while_loop(lambda place, *_: place < len(rules), turn,
+                              (tf.constant(0, tf.int64), *start), shape_invariants=shapes)[1:])
+
+
+def _of_examples(path, examples):
+    """The paths of some examples."""
+    return dataclasses.replace(
+        path, inputs=[tf.gather(x, examples) for x in path.inputs],
+        baselines=[tf.gather(x, examples) for x in path.baselines],
+        extras={name: (tf.gather(tensor, examples, axis=axis), axis)
+                for name, (tensor, axis) in path.extras.items()})
+
+
+def _rung(rules, place):
+    """The rule at a place, which is a tensor."""
+    steps = tf.constant([rule.steps for rule in rules])
+    first = tf.cumsum(steps, exclusive=True)[place]
+    end = first + steps[place]
+    nodes, weights = (tf.concat([getattr(rule, name) for rule in rules], 0)[first:end]
+                      for name in ("nodes", "weights"))
+    return _Rung(nodes, weights, steps[place])
