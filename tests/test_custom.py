@@ -502,7 +502,8 @@ def test_a_rung_without_rows_costs_nothing():
     @tf.function
     def run(x, refinement):
         scale = tf.range(1, tf.cast(tf.shape(x)[0], x.dtype) + 1)
-        path = integrate.Path(function, None, [x], [tf.zeros_like(x)], {"scale": (scale, 0)})
+        path = integrate.Path(function, None, [x], [tf.zeros_like(x)], {"scale": (scale, 0)},
+                              (False,))
         return ladder.integrals(path, rules, refinement, 5)[0]
 
     x = tf.constant([[1.0], [2.0], [3.0], [4.0]], tf.float64)

@@ -73,7 +73,8 @@ def find(graph, points, target, usable):
             op.name not in crossed for op in users.get(tensor.name, ())))]
     if _price(order, moving, crossed, tensors) > (1 - WORTH) * _price(order, moving, (), points):
         return at_points(graph, points, target, usable)
-    silent = {tensor.name for tensor in tensors if not _reaches(tensor, target, users)}
+    left = {name: [op for op in ops if op.name not in crossed] for name, ops in users.items()}
+    silent = {tensor.name for tensor in tensors if not _reaches(tensor, target, left)}
     return Frontier(tuple(tensors), tuple(op.name for op in order if op.name in crossed),
                     frozenset(silent))
 

@@ -186,7 +186,8 @@ def _integrals(recipe, path, request):
     if recipe.prefix is not None or recipe.lie.count:
         if request.refinement is None:
             return integrate.integrals_stepwise(path, recipe.rule)
-        return ladder.integrals_stepwise(path, recipe.custom.rules, request.refinement)
+        stepwise = ladder.integrals_alone if recipe.prefix else ladder.integrals_stepwise
+        return stepwise(path, recipe.custom.rules, request.refinement)
     rows = recipe.rows_per_chunk
     if rows is None:
         rows = integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,

@@ -102,8 +102,8 @@ def front_alone(work, points, goal, alone, choose=affine.find):
 
 
 def _places(points, found, state_of):
-    of_points = {point.tensor: Place(point.tensor, point.shape, point.folded, point.axis)
-                 for point in points}
+    of_points = {point.tensor: Place(point.tensor, point.shape, point.folded, point.axis,
+                                     point.tensor in found.silent) for point in points}
     return tuple(of_points.get(tensor.name)
                  or _place(tensor, state_of(tensor), tensor.name in found.silent)
                  for tensor in found.tensors)

@@ -74,6 +74,11 @@ def _added(total, examples, found):
     return tf.cond(tf.size(total) > 0, add, lambda: total)
 
 
+def integrals_alone(path, rules, refinement):
+    """As `integrate.integrals_stepwise`, for one example [1] by its own rule."""
+    return integrate.integrals_stepwise(path, _rung(rules, refinement[0]))
+
+
 def integrals_stepwise(path, rules, refinement):
     """As `integrate.integrals_stepwise`, each example of the batch by its own rule."""
     start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.inputs]
@@ -92,8 +97,7 @@ def integrals_stepwise(path, rules, refinement):
 
 def _along(mine, total):
     """[batch, 1, ...] of the rank of another tensor."""
-    ones = tf.ones([tf.rank(total) - 1], tf.int32)
-    return tf.reshape(mine, tf.concat([[-1], ones], 0))
+    return tf.reshape(mine, [-1] + [1] * (total.shape.rank - 1))
 
 
 def _each_rung(path, rules, turn, start):
