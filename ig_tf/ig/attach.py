@@ -5,9 +5,11 @@ import dataclasses
 import tensorflow as tf
 
 from ig_tf.graph import surgery
+from ig_tf.graph.batch_axes import BLOCKS, STEPS
 from ig_tf.ig import integrate
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
-from ig_tf.ig.layout import examples_back, examples_first, folds_of, one_fold, shape_first
+from ig_tf.ig.layout import (examples_back, examples_first, folds_apart, folds_of, folds_together,
+                             one_fold, shape_first)
 from ig_tf.ig.targets import TOP
 from ig_tf.ig.tokens import longest, padding, per_id, sent
 from ig_tf.points.sent import CROSSES
@@ -206,18 +208,14 @@ def _unfolded(point, tensor, batch):
     """[batch, k, ...] of a folded point's [batch * k, ...]; others with their examples first."""
     if not point.folded:
         return examples_first(tensor, point.axis)
-    each = tf.shape(tensor)[0] // tf.maximum(batch, 1)
-    shape = tf.concat([[batch, each], tf.shape(tensor)[1:]], 0)
-    return tf.ensure_shape(tf.reshape(tensor, shape), [None, None, *tensor.shape[1:]])
+    return folds_apart(tensor, STEPS if point.steps_first else BLOCKS, batch)
 
 
 def _folded(point, rows):
     """The rows of the graph's own tensor again."""
     if not point.folded:
         return examples_back(rows, point.axis)
-    shape = tf.shape(rows)
-    merged = tf.reshape(rows, tf.concat([[shape[0] * shape[1]], shape[2:]], 0))
-    return tf.ensure_shape(merged, [None, *rows.shape[2:]])
+    return folds_together(rows, STEPS if point.steps_first else BLOCKS)
 
 
 def _by_rows(recipe, values, measure, rows_of_target):
@@ -338,13 +336,15 @@ def _point_keys(point, work, values, found):
     if not point.per_id:
         return {keys[0]: attribution}
     batch = tf.shape(attribution)[0]
-    tokens = examples_first(sent(point.sent, work, values), point.axis)
+    tokens = sent(point.sent, work, values)
+    if point.axis or point.steps_first:
+        tokens = _unfolded(point, tokens, batch)
     count = tf.size(tokens) // tf.maximum(batch, 1)
     shape = [batch, count, tf.reduce_prod(tf.shape(attribution)[1:]) // tf.maximum(count, 1)]
     if tokens.shape.rank != 2:
         tokens = tf.reshape(tokens, shape[:2])
     if point.kind == "one_hot":  # what only fills a row up is hot nowhere
-        vectors = examples_first(values[point.tensor], point.axis)
+        vectors = _unfolded(point, values[point.tensor], batch)
         hot = tf.reduce_any(tf.not_equal(tf.reshape(vectors, shape), 0), -1)
         sent_one = tf.not_equal(tokens, padding(tokens.dtype))
         there = tf.cast(tf.logical_or(hot, sent_one), tf.int64)

@@ -67,7 +67,7 @@ def resolve(work, text=None):
         raise TargetError(
             f"output {output!r} is {tensor.dtype.name}: a target needs a derivative. "
             f"Floating-point outputs: {_floating(work) or 'none'}.")
-    _check_rank(work, output, tensor.shape, index)
+    _check_some_axis(work, output, tensor.shape, index)
     return _target(output, index, tensor, None)
 
 
@@ -77,9 +77,9 @@ def along(work, target, axis, folds=None):
     Raises:
       TargetError: the index does not fit these.
     """
-    if axis:
-        shape = shape_first(work.tensor(target.tensor).shape, axis)
-        _check_rank(work, target.output, TensorShape(shape), target.index)
+    shape = work.tensor(target.tensor).shape
+    _check_rank(work, target.output, TensorShape(shape_first(shape, axis)) if axis else shape,
+                target.index)
     return dataclasses.replace(target, axis=axis, folds=folds)
 
 
@@ -121,6 +121,19 @@ def before_squashing(work, target):
     node = source_name(op.inputs[0].name).removesuffix(":0")
     suffix = target.text().rpartition(":")[2] if target.index is not None else None
     return f"{node}:{suffix}" if suffix else node
+
+
+def _check_some_axis(work, output, shape, index):
+    """Examples may lie along axis 1 where there are more; `along` checks it again."""
+    try:
+        _check_rank(work, output, shape, index)
+    except TargetError as error:
+        if (shape.rank or 0) < 3 or not isinstance(index, tuple):
+            raise
+        try:
+            _check_rank(work, output, TensorShape(shape_first(shape, 1)), index)
+        except TargetError:
+            raise error from None
 
 
 def _check_rank(work, output, shape, index):

@@ -104,11 +104,11 @@ def _explained(record, answer, folded):
 
 
 def _batches(loaded, source, batch_size):
-    """Lists of (record, {input: array}); a change of shape ends a batch."""
+    """Lists of (record, {input: array}); a change of shape, or of a scalar, ends a batch."""
     group, shapes = [], None
     for record in source:
         values = _values(loaded, record)
-        mine = {name: value.shape for name, value in values.items()}
+        mine = loaded.alike(values)
         if group and (len(group) == batch_size or mine != shapes):
             yield group
             group = []
