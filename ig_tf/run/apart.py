@@ -88,22 +88,38 @@ def _moved(loaded, rows, ids, batch, scales, limit):
     across, own, moved, findings = 0.0, 0.0, 0, []
     for place in _spread(len(rows)):
         others = [other for other in range(len(rows)) if other != place]
-        changed = [*rows]
-        another = _another(rows[place], rows[others[place % len(others)]])
-        changed[place] = {name: rows[place][name] if loaded.scalar(name) else value
-                          for name, value in another.items()}
-        try:
-            answer = loaded.answer(changed)
-        except RecordError:  # such a record the model does not take
+        other = rows[others[place % len(others)]]
+        found = _with_another(loaded, rows, place, other, batch, scales)
+        if found is None:
             continue
-        moved += 1
+        answer, mine = found
+        moved, own = moved + 1, max(own, mine)
         share, key = _largest(batch, others, answer, others, scales)
         across = max(across, share)
-        own = max(own, _largest(batch, [place], answer, [place], scales)[0])
         if share > limit:
             findings.append(f"where record {ids[place]} is moved, other records of the batch "
                             f"change: {key} by {share:.2g} of the largest")
     return across, own, moved, findings
+
+
+def _with_another(loaded, rows, place, other, batch, scales):
+    """(answer, how much the moved record's own numbers change), or None: no such record is taken.
+
+    By a small step, else (where floats are ids, it changes nothing) by another record.
+    """
+    found = None
+    for another in (_another(rows[place], other), other):
+        changed = [*rows]
+        changed[place] = {name: rows[place][name] if loaded.scalar(name) else value
+                          for name, value in another.items()}
+        try:
+            answer = loaded.answer(changed)
+        except RecordError:
+            continue
+        found = answer, _largest(batch, [place], answer, [place], scales)[0]
+        if found[1]:
+            break
+    return found
 
 
 def _spread(count):
