@@ -105,6 +105,11 @@ def test_no_fault_is_found_where_there_is_none():
     assert found.passed and found.alone == 0 and found.across == 0 and found.note is None
 
 
+def test_ids_as_floats_are_moved_by_another_record():
+    found = apart.measure(answering(lambda x: answer(np.round(x * 3), np.round(x * 3))), ROWS)
+    assert found.passed and found.moved == 3 and found.own > 0 and found.note is None
+
+
 def test_one_record_says_so():
     found = apart.measure(answering(lambda x: answer(x, x)), [("a", {"x": np.ones(4)})])
     assert found.passed and "two records" in found.note

@@ -325,3 +325,36 @@ def test_a_fixed_and_folded_batch(tmp_path):
             close({f"attributions/{name}": found[f"attributions/{name}"][example, step][None]},
                   {name: row})
             np.testing.assert_array_equal(found[f"tokens/{name}"][example, step], ids[example])
+
+
+def test_a_point_of_merged_steps(tmp_path):
+    """[time * batch, size] in the model is [batch, time, size] in the answer, tokens likewise."""
+    table = np.sin(np.arange(28.0)).reshape(7, 4)
+
+    def model(ids, start):
+        flat = tf.gather(tf.constant(table), tf.reshape(ids, [-1]))
+        return last_state(tf.reshape(flat, [-1, tf.shape(ids)[1], 4]), start)
+
+    made = builders.build(tmp_path, model, {
+        "ids": builders.spec([None, None], tf.int64), "start": builders.spec([1, None, 5])},
+        steps=STEPS, target="score:0")
+    assert "reason" not in made.plan.described()["chunking"]
+    ids, start = np.array([[1, 2, 3], [4, 5, 6], [0, 1, 0], [3, 3, 2]]), numbers(1, 3, 5)
+    found = made.run(ids=ids, start=start)
+    name = next(p.name for p in made.plan.recipe.points if p.kind == "tokens")
+    np.testing.assert_array_equal(found[f"tokens/{name}"], ids.T)
+    expected = brute_force(one_by_one(last_state), {
+        "x": table[ids.T], "start": start.transpose(1, 0, 2)}, ("x", "start"), index=0)
+    close(found, {name: expected["x"].sum(-1), "start": expected["start"]})
+
+
+def test_scalars_of_records(tmp_path):
+    """A scalar belongs to all examples of a request: records with another one get their own."""
+    made = builders.build(tmp_path, lambda x, keep: tf.reduce_sum(x ** 2, 1) * keep, {
+        "x": builders.spec([None, 4]), "keep": builders.spec([])}, steps=STEPS, points=["x"])
+    x = numbers(5, 4)
+    records = [{"x": row.tolist(), "keep": keep} for row, keep in zip(x, (1, 1, 2, 1, 1))]
+    found = ig_tf.attribute(made.path, records)
+    np.testing.assert_allclose([one.prediction for one in found],
+                               (x ** 2).sum(1) * (1, 1, 2, 1, 1), rtol=1e-12)
+    assert ig_tf.check(made.path, records).apart.examples == 4

@@ -1,8 +1,8 @@
-"""cutkum of the zoo end to end: a frozen recurrent network with time first, written as a SavedModel.
+"""cutkum of the zoo end to end: a frozen recurrent network with time first, as a SavedModel.
 
-Its three GRU layers stand in a while loop of TensorFlow 1 without context, so that TensorFlow has no
-gradient of it; the batch is axis 1 of its inputs and of its output. What is answered is held by the
-cells written out again from the frozen weights (`gru_stack` of test_loops.py, which is itself held by
+Its three GRU layers stand in a while loop of TensorFlow 1 without context, so that TensorFlow has
+no gradient of it; the batch is axis 1 of its inputs and of its output. What is answered is held by
+the cells written out again from the frozen weights (`gru_stack` of test_loops.py, itself held by
 the frozen graph's own answers and by finite differences there), and by finite differences here.
 """
 
@@ -146,7 +146,8 @@ def test_the_served_gradient_by_differences_of_the_served_output(made, zoo_model
             moved[step, 0, place] += sign * 1e-2
             ends.append(serve(**given(moved))["probs"][STEP, 0, CLASS])
         difference = width * (float(ends[0]) - float(ends[1])) / 2e-2
-        assert found[step, place] == pytest.approx(difference, abs=1e-2 * float(np.abs(found).max()))
+        largest = float(np.abs(found).max())
+        assert found[step, place] == pytest.approx(difference, abs=1e-2 * largest)
     assert np.count_nonzero(found) <= TIME
 
 

@@ -41,7 +41,8 @@ class Lie:
         along = target.format(self.target_axis) if self.target_axis else ""
         sentence = f"examples lie along axis 1 of {', '.join(moved)}: proved" if moved else (
             "examples lie along axis 0 of the inputs: proved")
-        return [sentence + along] if moved or along else []
+        several = f"the target has several rows per example, {self.folds}: each is explained"
+        return [sentence + along] * bool(moved or along) + [several] * bool(self.folds)
 
 
 def find(work, target):

@@ -9,10 +9,12 @@ import dataclasses
 import tensorflow as tf
 
 from ig_tf.graph import affine, surgery
+from ig_tf.graph.batch_axes import BLOCKS, STEPS
 from ig_tf.graph.states import SHARED, Rows, is_shared
 from ig_tf.graph.work import source_name
 from ig_tf.ig import integrate
-from ig_tf.ig.layout import examples_back, examples_first, shape_first
+from ig_tf.ig.layout import (examples_back, examples_first, folds_apart, folds_together,
+                             shape_first)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Place:
         one example.
       folded: whether an example has several rows of the tensor, one after another.
       axis: where its examples lie in the model's own tensor; they come first in `shape`.
+      steps_first: how these rows lie in the model's own tensor: each step of all examples after
+        the other, or each example after the other.
       silent: whether no derivative comes back to it.
     """
 
@@ -32,6 +36,7 @@ class Place:
     shape: tuple
     folded: bool
     axis: int = 0
+    steps_first: bool = False
     silent: bool = False
 
 
@@ -103,7 +108,8 @@ def front_alone(work, points, goal, alone, choose=affine.find):
 
 def _places(points, found, state_of):
     of_points = {point.tensor: Place(point.tensor, point.shape, point.folded, point.axis,
-                                     point.tensor in found.silent) for point in points}
+                                     point.steps_first, point.tensor in found.silent)
+                 for point in points}
     return tuple(of_points.get(tensor.name)
                  or _place(tensor, state_of(tensor), tensor.name in found.silent)
                  for tensor in found.tensors)
@@ -111,10 +117,10 @@ def _places(points, found, state_of):
 
 def _place(tensor, state, silent):
     if tensor.shape.rank is None:
-        return Place(tensor.name, None, not state.unit, state.axis, silent)
+        return Place(tensor.name, None, not state.unit, state.axis, silent=silent)
     shape = shape_first(tensor.shape.as_list(), state.axis)
     return Place(tensor.name, tuple(shape if state.unit else [None, None, *shape[1:]]),
-                 not state.unit, state.axis, silent)
+                 not state.unit, state.axis, silent=silent)
 
 
 def _copy(work, points, found, states):
@@ -128,18 +134,16 @@ def unfolded(place, tensor, batch):
     """[batch, k, ...] of a folded tensor's [batch * k, ...]; others with their examples first."""
     if not place.folded:
         return examples_first(tensor, place.axis)
-    each = tf.shape(tensor)[0] // tf.maximum(batch, 1)
-    shape = tf.concat([[batch, each], tf.shape(tensor)[1:]], 0)
-    return tf.ensure_shape(tf.reshape(tensor, shape), [None, None, *tensor.shape[1:]])
+    return folds_apart(tensor, _lie(place), batch)
 
 
 def folded(place, rows):
     """The rows of the graph's own tensor again."""
-    if not place.folded:
-        return examples_back(rows, place.axis)
-    shape = tf.shape(rows)
-    merged = tf.reshape(rows, tf.concat([[shape[0] * shape[1]], shape[2:]], 0))
-    return tf.ensure_shape(merged, [None, *rows.shape[2:]])
+    return folds_together(rows, _lie(place)) if place.folded else examples_back(rows, place.axis)
+
+
+def _lie(place):
+    return STEPS if place.steps_first else BLOCKS
 
 
 @dataclasses.dataclass(frozen=True)

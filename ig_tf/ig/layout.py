@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ig_tf.graph.batch_axes import BLOCKS
+from ig_tf.graph.batch_axes import STEPS
 
 
 def examples_first(tensor, axis):
@@ -24,6 +24,24 @@ def shape_first(shape, axis):
     return [dims[axis], *dims[:axis], *dims[axis + 1:]] if axis else dims
 
 
+def folds_apart(tensor, folds, examples):
+    """[batch, k, ...] of a tensor with several rows per example, [batch * k, ...]."""
+    sizes = [examples, folds_of(tensor, examples)]
+    if folds == STEPS:
+        sizes = sizes[::-1]
+    apart = tf.reshape(tensor, tf.concat([sizes, tf.shape(tensor)[1:]], 0))
+    apart = tf.ensure_shape(apart, [None, None, *tensor.shape[1:]])
+    return examples_first(apart, 1) if folds == STEPS else apart
+
+
+def folds_together(tensor, folds):
+    """The model's own rows again."""
+    tensor = examples_back(tensor, 1) if folds == STEPS else tensor
+    shape = tf.shape(tensor)
+    merged = tf.reshape(tensor, tf.concat([[shape[0] * shape[1]], shape[2:]], 0))
+    return tf.ensure_shape(merged, [None, *tensor.shape[2:]])
+
+
 def one_fold(tensor, folds, examples, number):
     """[batch, ...]: row `number` of each example, of a tensor with several rows per example.
 
@@ -33,15 +51,7 @@ def one_fold(tensor, folds, examples, number):
       examples: scalar int32 tensor.
       number: scalar int32 tensor, less than k.
     """
-    rest = tf.shape(tensor)[1:]
-    each = folds_of(tensor, examples)
-    if folds == BLOCKS:
-        apart = tf.reshape(tensor, tf.concat([[examples, each], rest], 0))
-        found = tf.gather(apart, number, axis=1)
-    else:
-        apart = tf.reshape(tensor, tf.concat([[each, examples], rest], 0))
-        found = tf.gather(apart, number, axis=0)
-    return tf.ensure_shape(found, [None, *tensor.shape[1:]])
+    return tf.gather(folds_apart(tensor, folds, examples), number, axis=1)
 
 
 def folds_of(tensor, examples):

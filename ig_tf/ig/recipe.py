@@ -6,7 +6,7 @@ import numpy as np
 
 from ig_tf.errors import GraphError, PointError
 from ig_tf.graph import affine, surgery
-from ig_tf.graph.states import SHARED, Distinct, Mixed, Rows, Values
+from ig_tf.graph.states import SHARED, Cycle, Distinct, Mixed, Rows, Values
 from ig_tf.ig.front import front_alone, front_by_rows
 
 
@@ -101,7 +101,8 @@ def _refuse_values(states, tensors):
 
 def _not_by_rows(states, points, target):
     """Why rows may not be repeated and regrouped, or None where they may."""
-    wanted = {point.tensor: Rows(point.axis, not point.folded) for point in points}
+    wanted = {point.tensor: Cycle() if point.steps_first else Rows(point.axis, not point.folded)
+              for point in points}
     if not target.folds:
         wanted[target.tensor] = Rows(target.axis)
     for name, rows in wanted.items():

@@ -88,7 +88,8 @@ def resolve(work, text=None):
         raise TargetError(
             f"output {output!r} is {tensor.dtype.name}: a target needs a derivative. "
             f"Floating-point outputs: {_floating(work) or 'none'}.")
-    _check_ranks(work, output, tensor.shape, index)
+    for one in (index.first, index.second) if isinstance(index, Difference) else (index,):
+        _check_some_axis(work, output, tensor.shape, one)
     return _target(output, index, tensor, None)
 
 
@@ -98,9 +99,10 @@ def along(work, target, axis, folds=None):
     Raises:
       TargetError: the index does not fit these.
     """
-    if axis:
-        shape = shape_first(work.tensor(target.tensor).shape, axis)
-        _check_ranks(work, target.output, TensorShape(shape), target.index)
+    shape, index = work.tensor(target.tensor).shape, target.index
+    shape = TensorShape(shape_first(shape, axis)) if axis else shape
+    for one in (index.first, index.second) if isinstance(index, Difference) else (index,):
+        _check_rank(work, target.output, shape, one)
     return dataclasses.replace(target, axis=axis, folds=folds)
 
 
@@ -148,9 +150,17 @@ def before_squashing(work, target):
     return f"{node}:{suffix}" if suffix else node
 
 
-def _check_ranks(work, output, shape, index):
-    for one in (index.first, index.second) if isinstance(index, Difference) else (index,):
-        _check_rank(work, output, shape, one)
+def _check_some_axis(work, output, shape, index):
+    """Examples may lie along axis 1 where there are more; `along` checks it again."""
+    try:
+        _check_rank(work, output, shape, index)
+    except TargetError as error:
+        if (shape.rank or 0) < 3 or not isinstance(index, tuple):
+            raise
+        try:
+            _check_rank(work, output, TensorShape(shape_first(shape, 1)), index)
+        except TargetError:
+            raise error from None
 
 
 def _check_rank(work, output, shape, index):

@@ -3,7 +3,7 @@
 import dataclasses
 
 from ig_tf.errors import PointError
-from ig_tf.graph.states import Mixed, Rows
+from ig_tf.graph.states import Cycle, Mixed, Rows
 from ig_tf.graph.work import same_value, source_name
 from ig_tf.points import names
 from ig_tf.points.bags import read_bag
@@ -32,7 +32,7 @@ class _Read:
         if isinstance(state, Mixed):
             flat = self.sent is not None and self.ids.shape.rank == 1
             return self.bag is not None or flat
-        return state == Rows(0, False)
+        return state == Rows(0, False) or isinstance(state, Cycle)
 
 
 def make_points(stops, features, work, states, recorded):
@@ -192,4 +192,4 @@ def _point(name, one, reason, total, states):
         feature=total, named_by=reason,
         table=table.name, vocabulary=table.vocabulary, dimension=table.dimension,
         ids=source_name(one.ids.name) if one.ids is not None else None, sent=one.sent, bag=one.bag,
-        folded=folded, axis=axis)
+        folded=folded, steps_first=isinstance(state, Cycle), axis=axis)

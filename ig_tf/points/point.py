@@ -25,6 +25,7 @@ class Point:
       shape: static shape as a tuple, None where unknown; axis 0 is the example.
       folded: whether an example has several rows of the tensor, one after another; they are axis
         1 of the shape then.
+      steps_first: whether the rows of a folded point are one step of all examples after the other.
       axis: of the tensor, along which the examples lie; the shape has it first.
       dtype: name of its type.
       features: raw inputs (signature inputs, or keys of a parsed example) that it comes from;
@@ -55,6 +56,7 @@ class Point:
     sent: object = None
     bag: object = None
     folded: bool = False
+    steps_first: bool = False
     axis: int = 0
 
     @property

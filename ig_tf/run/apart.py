@@ -58,7 +58,7 @@ def measure(loaded, given, limit=LIMIT):
     """
     if loaded.examples == 1:
         return Apart(1, None, 0, None, None, limit, (), "the model takes one example per request")
-    chosen = _of_one_shape([row for _, row in given])[:loaded.examples]
+    chosen = _most_alike([loaded.alike(row) for _, row in given])[:loaded.examples]
     ids, rows = [given[place][0] for place in chosen], [given[place][1] for place in chosen]
     if len(rows) < 2:
         return Apart(len(rows), None, 0, None, None, limit, (),
@@ -77,10 +77,9 @@ def measure(loaded, given, limit=LIMIT):
                  None if own else "no record could be moved so that its own numbers change")
 
 
-def _of_one_shape(rows):
-    """Places of the first records, at most MOST, whose inputs have the shapes of most records."""
-    shapes = [tuple((name, value.shape) for name, value in sorted(row.items())) for row in rows]
-    usual = max(set(shapes), key=shapes.count, default=None)
+def _most_alike(shapes):
+    """Places of the first records, at most MOST, that can share a request with most others."""
+    usual = max(shapes, key=shapes.count, default=None)
     return [place for place, shape in enumerate(shapes) if shape == usual][:MOST]
 
 
@@ -89,20 +88,38 @@ def _moved(loaded, rows, ids, batch, scales, limit):
     across, own, moved, findings = 0.0, 0.0, 0, []
     for place in _spread(len(rows)):
         others = [other for other in range(len(rows)) if other != place]
-        changed = [*rows]
-        changed[place] = _another(rows[place], rows[others[place % len(others)]])
-        try:
-            answer = loaded.answer(changed)
-        except RecordError:  # such a record the model does not take
+        other = rows[others[place % len(others)]]
+        found = _with_another(loaded, rows, place, other, batch, scales)
+        if found is None:
             continue
-        moved += 1
+        answer, mine = found
+        moved, own = moved + 1, max(own, mine)
         share, key = _largest(batch, others, answer, others, scales)
         across = max(across, share)
-        own = max(own, _largest(batch, [place], answer, [place], scales)[0])
         if share > limit:
             findings.append(f"where record {ids[place]} is moved, other records of the batch "
                             f"change: {key} by {share:.2g} of the largest")
     return across, own, moved, findings
+
+
+def _with_another(loaded, rows, place, other, batch, scales):
+    """(answer, how much the moved record's own numbers change), or None: no such record is taken.
+
+    By a small step, else (where floats are ids, it changes nothing) by another record.
+    """
+    found = None
+    for another in (_another(rows[place], other), other):
+        changed = [*rows]
+        changed[place] = {name: rows[place][name] if loaded.scalar(name) else value
+                          for name, value in another.items()}
+        try:
+            answer = loaded.answer(changed)
+        except RecordError:
+            continue
+        found = answer, _largest(batch, [place], answer, [place], scales)[0]
+        if found[1]:
+            break
+    return found
 
 
 def _spread(count):

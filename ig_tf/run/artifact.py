@@ -39,6 +39,16 @@ class Artifact:
         """The axis of an input along which its examples lie."""
         return self.metadata.get("batch", {}).get("axes", {}).get(name, 0)
 
+    def scalar(self, name):
+        """Whether an input is one number for all examples of a request."""
+        spec = self.inputs[name]
+        return not isinstance(spec, sparse.SparseSpec) and spec.shape.rank == 0
+
+    def alike(self, row):
+        """What must be equal of records that share a request: shapes, and scalars by value."""
+        return {name: value.tolist() if self.scalar(name) else value.shape
+                for name, value in row.items()}
+
     @property
     def examples(self):
         """The number of examples that every request must have, or None: any."""
@@ -56,7 +66,7 @@ class Artifact:
         """Answers some examples, {input: one example's array} each -> {key: [examples, ...]}.
 
         Where every request must have as many examples, the last one is repeated; there must not be
-        more.
+        more. Scalars, which belong to all, are those of the first.
 
         Args:
           rows: one dictionary per example.
@@ -64,8 +74,8 @@ class Artifact:
         """
         missing = max((self.examples or 0) - len(rows), 0)
         filled = [*rows, *[rows[-1]] * missing]
-        batch = {name: stacked([row[name] for row in filled], self.axis(name))
-                 for name in rows[0]}
+        batch = {name: rows[0][name] if self.scalar(name) else stacked(
+            [row[name] for row in filled], self.axis(name)) for name in rows[0]}
         for name, array in dict(chosen).items():
             more = missing if len(array) == len(rows) else 0
             batch[name] = np.concatenate([array, np.repeat(array[-1:], more, 0)])

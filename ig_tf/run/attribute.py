@@ -127,12 +127,15 @@ def _judged(loaded, result, rung, row_error):
 
 
 def _batches(loaded, source, batch_size, choosing):
-    """Lists of (record, {input: array}, its choices); a change of shape ends a batch."""
+    """Lists of (record, {input: array}, its choices).
+
+    A change of shape, or of a scalar, ends a batch.
+    """
     group, shapes = [], None
     for record in source:
         values = _values(loaded, record)
         chosen = choosing.of(record, f"record {record.position}")
-        mine = {name: value.shape for name, value in [*values.items(), *chosen.items()]}
+        mine = loaded.alike(values), {name: value.shape for name, value in chosen.items()}
         if group and (len(group) == batch_size or mine != shapes):
             yield group
             group = []
