@@ -56,9 +56,8 @@ class Limit:
     def _whole(self, nodes, chunk):
         """Everything for a batch of a fixed size, in one graph."""
         import tensorflow as tf
-        each = max(chunk // nodes, 1)
-
         def whole(inputs, target):
+            each = min(max(chunk // nodes, 1), inputs.shape[0])
             x = networks_tensorflow.lookup(self.model, self.weights, inputs)
             end = networks_tensorflow.affine(self.model, self.weights, x)
             start = networks_tensorflow.affine(self.model, self.weights, tf.zeros_like(x[:1]))

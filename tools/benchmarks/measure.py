@@ -11,7 +11,7 @@ from tools.benchmarks.process import Failed
 PARITY = 1e-6        # outputs, before anything is timed
 SHORTEST = 0.1       # seconds of one run: short calls are repeated within it
 SEARCHED = 16        # examples that a choice is tried on
-COMPILING = 2        # seconds that the first run of a choice may take longer
+COMPILING = 20       # seconds that the first run of a choice may take longer
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,7 +45,8 @@ class Model:
         random = np.random.default_rng(7)
         found = self.weights(self, random)
         if self.vocabulary:
-            found["table"] = random.normal(size=[self.vocabulary, self.width]) * 0.5
+            scale = found.pop("table_scale", 0.5)
+            found["table"] = random.normal(size=[self.vocabulary, self.width]) * scale
         return {name: np.asarray(value, np.float32) for name, value in found.items()}
 
 
@@ -81,6 +82,7 @@ def _gru_weights(model, random):
     found = _dense(random, 128, model.classes)
     found["input"] = random.normal(size=[model.width, 3 * 128]) / np.sqrt(model.width)
     found["state"] = random.normal(size=[128, 3 * 128]) / np.sqrt(128)
+    found["table_scale"] = 0.1  # larger ones drive the gates into their ends
     found["input_bias"], found["state_bias"] = np.zeros(3 * 128), np.zeros(3 * 128)
     return found
 
@@ -177,7 +179,7 @@ MODELS = {model.name: model for model in (
     Model("pooled", "pooled text classifier: vocabulary 20,000, bag 128 x 128, dense 256-64",
           (128,), 20000, 128, 4, _pooled_weights, _texts, (400, 128, 2e-3)),
     Model("gru", "GRU: 64 x 64, 128 units", (64,), 5000, 64, 4, _gru_weights, _texts,
-          (300, 64, 3e-3)),
+          (300, 64, 2e-3)),
     Model("transformer", "transformer encoder: 64 x 64, 2 layers, 4 heads, post-norm",
           (64,), 5000, 64, 4, _transformer_weights, _texts, (300, 64, 1e-3)),
     Model("resnet", "ResNet-like CNN: 32 x 32 x 3, 3 stages of 2 blocks, inference batch norm",

@@ -31,7 +31,7 @@ def serve(contender):
             answer = getattr(desk, f"on_{request.pop('do')}")(**request)
         except Exception as error:  # whatever a library raises is this contender's result
             traceback.print_exc()
-            answer = {"error": f"{type(error).__name__}: {str(error).strip()[:300]}"}
+            answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
         print(json.dumps(answer), file=answers, flush=True)
 
 
