@@ -9,7 +9,7 @@ import numpy as np
 
 from tools.benchmarks import networks_tensorflow, serving
 
-CHUNKS = (25, 50, 100, 200, 400, 800, 1600, 3200)
+EXAMPLES = (1, 2, 4, 8, 16, 32, 64)  # in one chunk, with all their nodes
 
 
 class Limit:
@@ -30,8 +30,8 @@ class Limit:
         return {"frontier": "by hand"}
 
     def choices(self, batch, nodes):
-        chunks = [chunk for chunk in CHUNKS
-                  if chunk <= batch * nodes and (chunk % nodes == 0 or nodes % chunk == 0)]
+        halves = [nodes // 2] if nodes % 2 == 0 else []
+        chunks = halves + [each * nodes for each in EXAMPLES if batch % each == 0]
         return [{"name": f"{chunk} rows{', XLA' if xla else ''}", "chunk": chunk, "xla": xla}
                 for xla in (False, True) for chunk in chunks]
 
