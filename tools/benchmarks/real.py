@@ -48,7 +48,7 @@ def _photos(zoo):
 
 CENSUS_NUMBERS = ("age", "education_num", "capital_gain", "capital_loss", "hours_per_week")
 CENSUS_STRINGS = ("workclass", "education", "marital_status", "occupation", "relationship",
-                  "race", "gender")
+                  "race", "gender", "native_country")
 
 
 def _census(zoo):
@@ -98,12 +98,11 @@ def rows_of(name, rule, zoo, work_dir):
     folder.mkdir(parents=True, exist_ok=True)
     inputs = model.inputs(zoo)
     located = api.locate(api.load(zoo / name), model.target)
-    _instrumented(api, located, folder / "fine", REFERENCE_NODES, "gauss_legendre")
     rows = []
     for steps in model.steps:
         _instrumented(api, located, folder / rule, steps, rule)
         loaded = artifact.load(folder / rule)
-        reference = _reference(loaded, folder, inputs)
+        reference = _reference(api, located, loaded, folder, inputs)
         answer = loaded.run(inputs)
         errors = accuracy.errors(_flat(answer), reference)
         count = len(next(iter(inputs.values())))
@@ -148,7 +147,7 @@ def _median_seconds(work):
     return statistics.median(seconds[1:])
 
 
-def _reference(loaded, folder, inputs):
+def _reference(api, located, loaded, folder, inputs):
     """By a loop of this program where the one input is what is attributed, else by the artifact
     itself at 2,048 nodes; kept in a file."""
     file = folder / "reference.npz"
@@ -158,6 +157,7 @@ def _reference(loaded, folder, inputs):
             found = _looped(loaded, inputs)
         else:
             from ig_tf.run import artifact
+            _instrumented(api, located, folder / "fine", REFERENCE_NODES, "gauss_legendre")
             answer = artifact.load(folder / "fine").run(inputs)
             found = {"attributions": _flat(answer), "start": answer["baseline_prediction"],
                      "end": answer["prediction"]}
