@@ -166,6 +166,18 @@ def test_errors_of_a_run(run):
         assert 1e-6 < found["median"] <= found["p95"] < 0.5
 
 
+def test_ratios_are_times_of_others_over_ours():
+    """3 ms against 2 ms and 0.5 ms: 1.50 and 6.00 times longer."""
+    times = {"default": 2.0, "calibrated": 0.5, "captum": 3.0}
+    error = {"median": 0, "p95": 0}
+    rows = [{"model": "ranker", "threads": 1, "batch": 64, "contender": name,
+             "ms_per_example": ms, "predictions": 1, "choice": "", "completeness_error": error,
+             "attribution_error": error} for name, ms in times.items()]
+    [_, (heading, columns, lines)] = report.tables({"rows": rows})
+    assert heading == "times longer than ours" and len(columns) == 6
+    assert lines == [("ranker", "1", "64", "captum", "1.50", "6.00")]
+
+
 def test_page_of_a_run(run):
     """All rows are there; nothing of this machine but its kind."""
     results, page, said = run

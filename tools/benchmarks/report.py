@@ -6,6 +6,7 @@ import os
 import platform
 
 from tools.benchmarks.models import MODELS
+from tools.benchmarks.settings import SETTINGS
 from tools.benchmarks.team import LIMIT, TITLES
 
 COLUMNS = ("batch", "threads", "who", "ms per example", "ratio to ours", "predictions",
@@ -36,6 +37,8 @@ def tables(results):
     for name in dict.fromkeys(row["model"] for row in results["rows"]):
         rows = [row for row in results["rows"] if row["model"] == name]
         found.append((_title(name), COLUMNS, [_line(row, rows) for row in _sorted(rows)]))
+    if found:
+        found.append(_ratios(results["rows"]))
     if results.get("memory"):
         found.append(_memory(results["memory"]))
     if results.get("real"):
@@ -54,14 +57,29 @@ def _sorted(rows):
 
 
 def _line(row, rows):
-    [ours] = [other["ms_per_example"] for other in rows if other["contender"] == "default" and all(
-        other[key] == row[key] for key in ("batch", "threads"))] or [None]
+    ours = next((other["ms_per_example"] for other in rows if other["contender"] == "default"
+                 and all(other[key] == row[key] for key in ("batch", "threads"))), None)
     ratio = "" if ours is None else f"{row['ms_per_example'] / ours:.2f}"
     completeness, attribution = row["completeness_error"], row["attribution_error"]
     return (str(row["batch"]), str(row["threads"]), TITLES[row["contender"]],
             number(row["ms_per_example"]), ratio, number(row["predictions"]),
             percent(completeness["median"]), percent(completeness["p95"]),
             percent(attribution["median"]), percent(attribution["p95"]), row["choice"])
+
+
+def _ratios(rows):
+    """How many times longer each other tool, and the limit, takes than each setting of ours."""
+    settings = [name for name in SETTINGS if any(row["contender"] == name for row in rows)]
+    columns = ("model", "threads", "batch", "who", *(f"over {TITLES[name]}" for name in settings))
+    times = {(row["model"], row["threads"], row["batch"], row["contender"]): row["ms_per_example"]
+             for row in rows}
+    lines = []
+    for (*cell, who), ms in times.items():
+        if who not in settings:
+            ours = [times.get((*cell, name)) for name in settings]
+            lines.append((*map(str, cell), who,
+                          *("" if one is None else f"{ms / one:.2f}" for one in ours)))
+    return "times longer than ours", columns, lines
 
 
 def _memory(cells):
