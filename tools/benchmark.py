@@ -33,7 +33,7 @@ _BATCHES = flags.DEFINE_list("batches", ["1", "64"], "Examples at once, 64 at mo
 _NODES = flags.DEFINE_integer("nodes", 50, "Nodes of the rule.", lower_bound=1)
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Runs of each, in turns.", lower_bound=1)
 _EXAMPLES = flags.DEFINE_integer("examples", 16, "Examples that errors are measured on.",
-                                 lower_bound=1, upper_bound=models.EXAMPLES)
+                                 lower_bound=1, upper_bound=models.MEASURED)
 _REFERENCE = flags.DEFINE_integer("reference_nodes", 2048, "Nodes of the reference.",
                                   lower_bound=1)
 _LIMIT = flags.DEFINE_bool("limit", True, "Measure the limit too.")

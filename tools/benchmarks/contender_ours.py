@@ -29,12 +29,14 @@ class Ours:
 
     def facts(self):
         import tensorflow as tf
-        rule = self.artifact.metadata["rule"]
-        return {"tensorflow": tf.__version__, "rule": rule,
-                "chunking": self.artifact.metadata["chunking"]}
+        recorded = self.artifact.metadata
+        said = ("rule", "chunking", "frontier", "calibration", "runtime")
+        return {"tensorflow": tf.__version__,
+                **{key: recorded[key] for key in said if key in recorded}}
 
     def choices(self, batch, nodes):
-        return [{"name": "as instrumented"}]
+        rule = self.artifact.metadata["rule"]
+        return [{"name": f"{rule['name']}, {rule['steps']} nodes"}]
 
     def predict(self, inputs):
         import tensorflow as tf

@@ -6,7 +6,6 @@ ig_tf does not offer is `Lacking`, with the reason; the benchmark prints it and 
 
 import dataclasses
 import importlib
-import inspect
 
 
 class Lacking(Exception):
@@ -19,37 +18,46 @@ class Setting:
 
     Attributes:
       title: what it is, in a table.
-      arguments: callable(api, nodes, sample) -> keyword arguments of `api.instrument`; `sample`
-        is {input: array} of examples that it may calibrate on.
+      arguments: callable(nodes, sample) -> keyword arguments of `ig_tf.instrument`; `sample` is
+        {input: array} of examples that it may calibrate on.
     """
 
     title: str
     arguments: object
 
 
-def _default(api, nodes, sample):
+def _default(nodes, sample):
     return {"steps": nodes}
 
 
-def _xla(api, nodes, sample):
-    _needs(api, "runtime")
-    runtime = importlib.import_module("ig_tf.ig.runtime")
+def _xla(nodes, sample):
+    runtime = _module("ig_tf.ig.runtime")
     profile = runtime.RuntimeProfile("cpu, XLA", xla=True, batch_buckets=(1, 4, 16, 64))
     return {"steps": nodes, "runtime": profile}
 
 
-def _calibrated(api, nodes, sample):
-    _needs(api, "calibrate")
-    return {"calibrate": sample, "error": 0.01}
+def _calibrated(nodes, sample):
+    calibration = _module("ig_tf.calibration")
+    names = list(sample)
+    rows = [dict(zip(names, values)) for values in zip(*sample.values())]
+    return {"steps": calibration.Calibration(rows, error=0.01)}
 
 
-def _needs(api, argument):
-    if argument not in inspect.signature(api.instrument).parameters:
-        raise Lacking(f"ig_tf.instrument has no argument {argument!r} yet")
+def _both(nodes, sample):
+    return {**_xla(nodes, sample), **_calibrated(nodes, sample)}
+
+
+def _module(name):
+    """A module of later versions."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise Lacking(f"this version of ig_tf has no {error.name}") from error
 
 
 SETTINGS = {
     "default": Setting("ig_tf, as it comes", _default),
     "xla": Setting("ig_tf, XLA", _xla),
     "calibrated": Setting("ig_tf, calibrated to 1 %", _calibrated),
+    "calibrated_xla": Setting("ig_tf, calibrated to 1 %, XLA", _both),
 }
