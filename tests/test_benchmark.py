@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tools.benchmarks import (accuracy, measure, models, networks_tensorflow, prepare, process,
-                              report, settings, workplace)
+                              report, serving, settings, workplace)
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 EPSILON = np.finfo(np.float32).eps
@@ -116,6 +116,33 @@ def test_a_contender_that_ends_says_so(tmp_path):
     with process.Contender("gone", sys.executable, module, 1, tmp_path / "log", 60) as gone:
         with pytest.raises(process.Failed, match="ended without an answer"):
             gone.ask("predict", batch=1)
+
+
+def test_nothing_is_left_of_the_model_before(tmp_path):
+    """A contender may cache compiled functions: each model gets a new one."""
+    class Counted:
+        def load(self, place, threads):
+            self.loaded = [*getattr(self, "loaded", []), place.model.name]
+
+        def facts(self):
+            return self.loaded
+
+    desk = serving._Desk(Counted)
+    for name in ("tiny", "gru"):
+        place = workplace.place(tmp_path, name)
+        place.folder.mkdir()
+        np.savez(place.folder / "examples.npz", inputs=np.zeros(1))
+        assert desk.on_load(str(tmp_path), name, 1) == {"facts": [name]}
+
+
+def test_a_run_of_some_models_keeps_the_rows_of_others():
+    def results(**times):
+        rows = [{"model": name, "threads": 1, "batch": 1, "contender": "default", "ms": ms}
+                for name, ms in times.items()]
+        return {"rows": rows, "memory": [], "real": [], "training": {}, "machine": {}}
+
+    found = report.merged(results(gru=1, ranker=2), results(ranker=3))
+    assert {row["model"]: row["ms"] for row in found["rows"]} == {"gru": 1, "ranker": 3}
 
 
 def test_what_this_version_lacks_has_a_reason():

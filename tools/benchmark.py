@@ -8,6 +8,7 @@ the limit. Each contender runs in a process of its own, with the same weights. T
 the others are made by tools/benchmarks/rivals.sh.
 """
 
+import json
 import os
 import pathlib
 import sys
@@ -43,6 +44,9 @@ _ZOO = flags.DEFINE_string("zoo", None, "Folder of real models: "
 _SECONDS = flags.DEFINE_integer("answer_seconds", 300, "A contender that takes longer for one "
                                 "answer is left out.", lower_bound=1)
 _JSON = flags.DEFINE_string("json", None, "File of results; results.json in the work folder.")
+_KEEP = flags.DEFINE_bool("keep", False, "Keep what the JSON file has of earlier runs, where this "
+                          "one does not measure it again.")
+_REMARK = flags.DEFINE_string("remark", None, "A sentence for the page, about the machine say.")
 _PAGE = flags.DEFINE_string("page", None, "Page of markdown to write.")
 
 
@@ -61,8 +65,12 @@ def main(_):
         tuple(os.cpu_count() if n == "all" else int(n) for n in _THREADS.value), amount,
         _REFERENCE.value, _LIMIT.value, tuple(_MEMORY.value), _ZOO.value, _SECONDS.value)
     results = benchmark.run(asked, lambda line: print(line, file=sys.stderr, flush=True))
+    json_file = pathlib.Path(_JSON.value or asked.work_dir / "results.json")
+    if _KEEP.value and json_file.exists():
+        results = report.merged(json.loads(json_file.read_text(encoding="utf-8")), results)
+    if _REMARK.value:
+        results["remark"] = _REMARK.value
     print(report.text(results))
-    json_file = _JSON.value or asked.work_dir / "results.json"
     report.write(results, json_file, _PAGE.value, _command())
     return 0 if results["rows"] or results["memory"] or results["real"] else 1
 

@@ -97,4 +97,4 @@ class Limit:
 
 
 if __name__ == "__main__":
-    serving.serve(Limit())
+    serving.serve(Limit)

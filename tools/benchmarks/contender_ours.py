@@ -52,4 +52,4 @@ class Ours:
 
 
 if __name__ == "__main__":
-    serving.serve(Ours(sys.argv[1]))
+    serving.serve(lambda: Ours(sys.argv[1]))

@@ -148,7 +148,7 @@ def markdown(results, command):
              "as sum of absolute differences over sum of absolute values against "
              f"{results['reference_nodes']:,} nodes. The limit is the gradient from the affine "
              "frontier alone, at the best chunk, with or without XLA, and the affine part once.",
-             ""]
+             "", *([results["remark"], ""] if results.get("remark") else [])]
     for heading, columns, rows in tables(results):
         lines += [f"## {heading[0].upper()}{heading[1:]}", "", "| " + " | ".join(columns) + " |",
                   "|" + "---|" * len(columns),
@@ -163,6 +163,20 @@ def _notes(results):
     for model, facts in results.get("training", {}).items():
         notes.append(f"{model}: accuracy {facts['accuracy']:.2f} after training for the benchmark")
     return notes
+
+
+def merged(earlier, results):
+    """The results, with the rows of an earlier run that this one did not measure again."""
+    kept = {}
+    for key, identity in (("rows", ("model", "threads", "batch", "contender")),
+                          ("memory", ("model", "steps", "batch")),
+                          ("real", ("model", "rule", "steps"))):
+        found = {tuple(row[part] for part in identity): row
+                 for row in [*earlier[key], *results[key]]}
+        kept[key] = list(found.values())
+    for key in ("training", "machine"):
+        kept[key] = {**earlier[key], **results[key]}
+    return {**results, **kept}
 
 
 def write(results, json_file, page, command):

@@ -47,4 +47,4 @@ class Alibi:
 
 
 if __name__ == "__main__":
-    serving.serve(Alibi())
+    serving.serve(Alibi)

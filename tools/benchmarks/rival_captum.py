@@ -59,4 +59,4 @@ class Captum:
 
 
 if __name__ == "__main__":
-    serving.serve(Captum())
+    serving.serve(Captum)

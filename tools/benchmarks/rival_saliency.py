@@ -62,4 +62,4 @@ class Saliency:
 
 
 if __name__ == "__main__":
-    serving.serve(Saliency())
+    serving.serve(Saliency)

@@ -56,4 +56,4 @@ class Xplique:
 
 
 if __name__ == "__main__":
-    serving.serve(Xplique())
+    serving.serve(Xplique)

@@ -20,11 +20,16 @@ import numpy as np
 from tools.benchmarks import workplace
 
 
-def serve(contender):
-    """Answers the requests of standard input until it ends."""
+def serve(make):
+    """Answers the requests of standard input until it ends.
+
+    Args:
+      make: callable() -> a contender; each model gets one of its own, so that nothing is left of
+        the model before.
+    """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
-    desk = _Desk(contender)
+    desk = _Desk(make)
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -38,13 +43,14 @@ def serve(contender):
 class _Desk:
     """The requests."""
 
-    def __init__(self, contender):
-        self.contender = contender
-        self.examples = None
+    def __init__(self, make):
+        self.make = make
+        self.contender = self.examples = None
 
     def on_load(self, work_dir, model, threads):
         where = workplace.place(work_dir, model)
         self.examples = where.examples()
+        self.contender = self.make()
         self.contender.load(where, threads)
         return {"facts": self.contender.facts()}
 
