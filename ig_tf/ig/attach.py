@@ -364,13 +364,13 @@ def _point_keys(point, work, values, found):
     batch = tf.shape(attribution)[0]
     tokens = sent(point.sent, work, values)
     if point.axis or point.steps_first:
-        tokens = _unfolded(point, tokens, batch)
+        tokens = front.unfolded(point, tokens, batch)
     count = tf.size(tokens) // tf.maximum(batch, 1)
     shape = [batch, count, tf.reduce_prod(tf.shape(attribution)[1:]) // tf.maximum(count, 1)]
     if tokens.shape.rank != 2:
         tokens = tf.reshape(tokens, shape[:2])
     if point.kind == "one_hot":  # what only fills a row up is hot nowhere
-        vectors = _unfolded(point, values[point.tensor], batch)
+        vectors = front.unfolded(point, values[point.tensor], batch)
         hot = tf.reduce_any(tf.not_equal(tf.reshape(vectors, shape), 0), -1)
         sent_one = tf.not_equal(tokens, padding(tokens.dtype))
         there = tf.cast(tf.logical_or(hot, sent_one), tf.int64)
