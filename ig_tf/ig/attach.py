@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from ig_tf.graph import surgery
-from ig_tf.ig import integrate
+from ig_tf.ig import integrate, pilot
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
 from ig_tf.ig.targets import TOP
 from ig_tf.ig.tokens import longest, padding, per_id, sent
@@ -103,13 +103,15 @@ def _integrated(recipe, path, values):
     """What each point shows, each point's total, and F at the baseline."""
     start = path.function(path.baselines, path.fixed)
     if recipe.prefix is not None:
-        integrals = integrate.integrals_stepwise(path, recipe.rule)
+        rule = pilot.placed(recipe.rule, path)
+        integrals = integrate.integrals_stepwise(path, rule)
     else:
         rows = recipe.rows_per_chunk
         if rows is None:
             rows = integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
                                              [point.shape for point in recipe.points])
-        integrals = integrate.integrals(path, recipe.rule, rows)
+        rule = pilot.placed(recipe.rule, path, rows)
+        integrals = integrate.integrals(path, rule, rows)
     attributions = integrate.attributions(path, integrals)
     shown = []
     for point, attribution, integral in zip(recipe.points, attributions, integrals):

@@ -39,12 +39,27 @@ class Path:
         return {name: tensor for name, (tensor, _) in self.extras.items()}
 
 
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """A quadrature rule of each example.
+
+    Attributes:
+      nodes: float64 tensor [batch, steps], alphas in ascending order.
+      weights: float64 tensor [batch, steps]; those of an example sum to 1.
+      steps: how many, a Python number.
+    """
+
+    nodes: object
+    weights: object
+    steps: int
+
+
 def integrals(path, rule, rows_per_chunk):
     """The integral of dF/dx over the path, for each point.
 
     Args:
       path: a `Path`.
-      rule: a quadrature `Rule`.
+      rule: a quadrature `Rule`, the same for all examples, or a `Placed`.
       rows_per_chunk: scalar int32 tensor or int: rows of (example, step) pairs at a time. A chunk
         holds whole examples with all their steps, or steps of one example.
 
@@ -121,19 +136,25 @@ def along(path, alphas):
 
 
 def _at(path, alpha):
-    """The points of the whole batch at one scalar alpha."""
+    """The points of the whole batch at one alpha, or at one of each example [batch]."""
     rows = []
     for x, baseline in zip(path.inputs, path.baselines):
         wide = accumulator(x.dtype)
         start, end = tf.cast(baseline, wide), tf.cast(x, wide)
-        rows.append(tf.cast(start + tf.cast(alpha, wide) * (end - start), x.dtype))
+        where = tf.cast(alpha, wide)
+        if where.shape.rank:
+            where = tf.reshape(where, [-1] + [1] * (x.shape.rank - 1))
+        rows.append(tf.cast(start + where * (end - start), x.dtype))
     return rows
 
 
 def _whole(path, rule, index):
-    alpha = tf.constant(rule.nodes, tf.float64)[index]
-    weights = tf.fill(tf.shape(path.inputs[0])[:1],
-                      tf.constant(rule.weights, tf.float64)[index])
+    if isinstance(rule, Placed):
+        alpha, weights = rule.nodes[:, index], rule.weights[:, index]
+    else:
+        alpha = tf.constant(rule.nodes, tf.float64)[index]
+        weights = tf.fill(tf.shape(path.inputs[0])[:1],
+                          tf.constant(rule.weights, tf.float64)[index])
     return _weighted_gradients(path.function, _at(path, alpha), path.fixed, weights)
 
 
@@ -144,20 +165,28 @@ def _chunk(path, rule, examples, first_step, end_step):
     rows = []
     for x, baseline in zip(path.inputs, path.baselines):
         wide = accumulator(x.dtype)
-        alphas = tf.constant(rule.nodes, wide)[first_step:end_step]
-        alphas = tf.reshape(alphas, [1, -1] + [1] * (x.shape.rank - 1))
+        alphas = _steps_of(rule.nodes, examples, wide)[:, first_step:end_step]
+        alphas = tf.reshape(alphas, tf.concat([tf.shape(alphas), [1] * (x.shape.rank - 1)], 0))
         start = tf.cast(tf.gather(baseline, examples), wide)[:, None]
         end = tf.cast(tf.gather(x, examples), wide)[:, None]
         points = start + alphas * (end - start)
         flat = tf.reshape(points, tf.concat([[count * width], tf.shape(x)[1:]], 0))
         flat.set_shape([None] + x.shape[1:].as_list())
         rows.append(tf.cast(flat, x.dtype))
-    weights = tf.tile(tf.constant(rule.weights, tf.float64)[first_step:end_step], [count])
+    weights = _steps_of(rule.weights, examples, tf.float64)[:, first_step:end_step]
+    weights = tf.reshape(tf.broadcast_to(weights, [count, width]), [-1])
     extras = {name: tf.gather(tensor, row_of, axis=axis)
               for name, (tensor, axis) in path.extras.items()}
     gradients = _weighted_gradients(path.function, rows, extras, weights)
     return [tf.reduce_sum(tf.reshape(gradient, tf.concat([[count, width], tf.shape(x)[1:]], 0)), 1)
             for gradient, x in zip(gradients, path.inputs)]
+
+
+def _steps_of(numbers, examples, dtype):
+    """Nodes or weights of some examples: [examples, steps], or [1, steps] where all share them."""
+    if isinstance(numbers, np.ndarray):
+        return tf.constant(numbers[None], dtype)
+    return tf.cast(tf.gather(numbers, examples), dtype)
 
 
 def _weighted_gradients(function, rows, extras, weights):
