@@ -38,6 +38,71 @@ def profile(alphas):
     return build
 
 
+def ladder(rules):
+    """Instead of attributions by the recipe's rule: those by each of several, for calibration.
+
+    Args:
+      rules: `Rule`s and `Pilot`s.
+
+    Returns:
+      A function like `outputs` that gives {"attributions/NAME": [batch, rules, ...], "total": their
+      sums [batch, rules], "baseline_prediction": F, "prediction": F}.
+    """
+    def build(recipe, given):
+        values = surgery.realise(recipe.work, recipe.needed(), given)
+        shown = {}
+        for point in recipe.points:
+            shown.update(_rows_of(point, recipe, values))
+        keys = list(shown)
+        wanted = [place for place, key in enumerate(keys) if key.startswith("attributions/")]
+
+        def one_by_one(path, mine):
+            chosen = pilot.ladder(rules, path, _rows_at_once(recipe, path))
+
+            def by_one(index):
+                step = dataclasses.replace(recipe, rule=chosen(index))
+                *found, start = _integrated(step, path, mine)
+                total = tf.add_n(found[len(keys):])
+                return [*(found[place] for place in wanted), total, start]
+
+            specs = [tf.TensorSpec([None, *row.spec.shape], row.spec.dtype) for row in rows]
+            found = tf.map_fn(by_one, tf.range(len(rules)), parallel_iterations=1,
+                              fn_output_signature=specs)
+            return [_swapped(tensor) for tensor in found]
+
+        goal = recipe.work.tensor(recipe.target.tensor)
+        rows = [*(shown[keys[place]] for place in wanted), _Row(tf.TensorSpec([], tf.float64)),
+                _Row(tf.TensorSpec([], goal.dtype))]
+        measure = _Measure(one_by_one, [_several(row, len(rules)) for row in rows])
+        *found, total, start, prediction, _ = _measured(recipe, values, measure)
+        found = [_each_id(point, recipe.work, values, tensor)
+                 for point, tensor in zip(recipe.points, found)]
+        return {**{keys[place]: tensor for place, tensor in zip(wanted, found)}, "total": total,
+                "baseline_prediction": start[:, 0], "prediction": prediction}
+    return build
+
+
+def _each_id(point, work, values, attributions):
+    """[batch, rules, ids] where the signature shows ids, else as it is."""
+    if point.bag or not point.per_id:
+        return attributions
+    shape = tf.shape(attributions)
+    count = tf.size(sent(point.sent, work, values)) // tf.maximum(shape[0], 1)
+    rest = tf.reduce_prod(shape[2:]) // tf.maximum(count, 1)
+    return tf.reduce_sum(tf.reshape(attributions, [shape[0], shape[1], count, rest]), -1)
+
+
+def _several(row, count):
+    """A `_Row` with an axis of rules before its own."""
+    width = None if row.width is None else tf.concat([[count], row.width], 0)
+    return _Row(tf.TensorSpec([count, *row.spec.shape], row.spec.dtype), width)
+
+
+def _swapped(tensor):
+    """[batch, rules, ...] of [rules, batch, ...]."""
+    return tf.transpose(tensor, tf.concat([[1, 0], tf.range(2, tf.rank(tensor))], 0))
+
+
 def outputs(recipe, given):
     """The outputs of the signature, in the current graph.
 
@@ -102,15 +167,11 @@ def _rows_of(point, recipe, values):
 def _integrated(recipe, path, values):
     """What each point shows, each point's total, and F at the baseline."""
     start = path.function(path.baselines, path.fixed)
+    rows = _rows_at_once(recipe, path)
+    rule = pilot.placed(recipe.rule, path, rows)
     if recipe.prefix is not None:
-        rule = pilot.placed(recipe.rule, path)
         integrals = integrate.integrals_stepwise(path, rule)
     else:
-        rows = recipe.rows_per_chunk
-        if rows is None:
-            rows = integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
-                                             [point.shape for point in recipe.points])
-        rule = pilot.placed(recipe.rule, path, rows)
         integrals = integrate.integrals(path, rule, rows)
     attributions = integrate.attributions(path, integrals)
     shown = []
@@ -121,6 +182,16 @@ def _integrated(recipe, path, values):
     totals = [tf.reduce_sum(tf.cast(attribution, tf.float64), tf.range(1, tf.rank(attribution)))
               for attribution in attributions]  # parts may cancel
     return [*shown, *totals, start]
+
+
+def _rows_at_once(recipe, path):
+    """Rows of a chunk; None where rows are not proved to be examples."""
+    if recipe.prefix is not None:
+        return None
+    if recipe.rows_per_chunk is not None:
+        return recipe.rows_per_chunk
+    return integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
+                                     [point.shape for point in recipe.points])
 
 
 def _measured(recipe, values, measure):

@@ -46,7 +46,7 @@ class Placed:
     Attributes:
       nodes: float64 tensor [batch, steps], alphas in ascending order.
       weights: float64 tensor [batch, steps]; those of an example sum to 1.
-      steps: how many, a Python number.
+      steps: how many, a Python number or a scalar int32 tensor.
     """
 
     nodes: object

@@ -25,12 +25,41 @@ def placed(rule, path, rows_per_chunk=None):
     """
     if not isinstance(rule, Pilot):
         return rule
-    alphas = np.linspace(0, 1, rule.probes)
+    return nodes(rule, _looked_at(path, rule.probes, rows_per_chunk))
+
+
+def ladder(rules, path, rows_per_chunk=None):
+    """Several rules of one path; the places of their probes are looked at once.
+
+    Args:
+      rules: `Rule`s and `Pilot`s.
+      path, rows_per_chunk: as for `placed`.
+
+    Returns:
+      A function from a scalar int32 tensor, a place in `rules`, to a `Placed`.
+    """
+    batch = tf.shape(path.inputs[0])[0]
+    seen = {probes: _looked_at(path, probes, rows_per_chunk)
+            for probes in sorted({rule.probes for rule in rules if isinstance(rule, Pilot)})}
+    longest = max(rule.steps for rule in rules)
+
+    def row(numbers, steps):
+        return tf.pad(tf.broadcast_to(numbers, [batch, steps]), [[0, 0], [0, longest - steps]])
+
+    found = [nodes(rule, seen[rule.probes]) if isinstance(rule, Pilot) else rule for rule in rules]
+    places = tf.stack([row(rule.nodes, rule.steps) for rule in found])
+    weights = tf.stack([row(rule.weights, rule.steps) for rule in found])
+    steps = tf.constant([rule.steps for rule in found])
+    return lambda index: integrate.Placed(places[index, :, :steps[index]],
+                                          weights[index, :, :steps[index]], steps[index])
+
+
+def _looked_at(path, probes, rows_per_chunk):
+    """F at even places of the path [batch, probes]."""
+    alphas = np.linspace(0, 1, probes)
     if rows_per_chunk is None:
-        values = integrate.along(path, alphas)
-    else:
-        values = _probed(path, alphas, rows_per_chunk)
-    return nodes(rule, values)
+        return integrate.along(path, alphas)
+    return _probed(path, alphas, rows_per_chunk)
 
 
 def nodes(rule, values):
