@@ -15,9 +15,8 @@ from ig_tf import trials
 from ig_tf.errors import CalibrationError
 from ig_tf.ig import quadrature
 from ig_tf.run import records
-from ig_tf.run.attribute import input_values
 
-FAMILIES = ("gauss_legendre", "graded_1.5", "graded_2", "pilot")
+FAMILIES = ("gauss_legendre", "graded_1.5", "graded_2", "pilot:9", "pilot")
 RUNGS = ((4, 8, 12, 16, 24, 32, 48, 64), (96, 128, 192, 256), (384, 512, 768, 1024))
 LAST_FAMILIES = 2  # so many are tried at the last, costly rungs: those nearest to the reference
 REFERENCES = ((256, 512), (1024, 2048))  # Gauss-Legendre: doubled until two agree
@@ -30,9 +29,9 @@ class Calibration:
     """Chooses the cheapest rule whose error on sample rows is small enough.
 
     Every other row is held out: the rule is chosen on the one half and, saved as it will be,
-    checked on both; where the held-out half misses the error, the next number of nodes is taken.
-    A rule counts as good only if all that was tried of it with more nodes is good too: an error
-    can be small by luck.
+    checked on the other. Where it misses the error there, it is chosen anew on all rows, and that
+    is said. A rule counts as good only if all that was tried of it with more nodes is good too:
+    an error can be small by luck.
 
     Attributes:
       file: file of records as for `attribute`, or an iterable of {input: value}.
@@ -80,33 +79,27 @@ class Calibration:
         """
         with tempfile.TemporaryDirectory() as folder:
             bench = trials.Bench(plan, folder, self.say)
-            rows = self._rows(bench)
+            rows = self._rows()
             reference, agreement = self._reference(bench, rows)
-            rows, reference, halves, left_out = _usable(rows, reference)
-            tried, good = self._search(bench, [rows[i] for i in halves["chosen_on"]],
-                                       [reference[i] for i in halves["chosen_on"]],
-                                       (rule,) if rule else FAMILIES)
-            chosen, checked = self._verified(bench, rows, reference, halves, good, tried)
+            rows, reference = _usable(rows, reference)
+            outcome = self._outcome(bench, rows, reference, (rule,) if rule else FAMILIES)
+        chosen = outcome.pop("rule")
         described = {
             "error": self.error, "attribution_error": self.attribution_error,
-            "percentile": PERCENTILE, "reference": agreement,
-            "rows": {**{half: len(members) for half, members in halves.items()},
-                     "left_out": left_out},
-            "tried": [trial.described(PERCENTILE) for trial in tried],
-            "chosen": {"rule": chosen.name, "steps": chosen.steps,
-                       "cost": trials.rounded(_cost(chosen)), **checked}}
+            "percentile": PERCENTILE, "reference": agreement, "rows": len(rows), **outcome}
         recipe = dataclasses.replace(plan.recipe, rule=chosen)
         return dataclasses.replace(plan, recipe=recipe, calibration=described)
 
-    def _rows(self, bench):
-        """Values of the sample rows: [{input: array}]."""
+    def _rows(self):
+        """The sample rows: `Record`s or {input: value}."""
         is_path = isinstance(self.file, (str, os.PathLike))
         found = list(itertools.islice(records.read(self.file) if is_path else self.file,
                                       self.limit))
         if len(found) < 2:
             raise CalibrationError("calibration needs at least 2 rows, one of them held out; "
                                    f"found {len(found)}.")
-        return input_values(bench.specs(), found, range(len(found)))
+        return [row if isinstance(row, records.Record) else records.Record(place, row)
+                for place, row in enumerate(found)]
 
     def _reference(self, bench, rows):
         """A fine answer for each row, and what is known of it."""
@@ -149,25 +142,38 @@ class Calibration:
         return all(self._good(other.errors) for other in tried
                    if other.rule.name == trial.rule.name and other.rule.steps >= trial.rule.steps)
 
-    def _verified(self, bench, rows, reference, halves, good, tried):
-        """The first good rule, or the next of its kind, that is good on both halves as saved."""
-        name = good[0].rule.name
-        steps = [n for n in itertools.chain(*RUNGS) if good[0].rule.steps <= n <= self.max_steps]
-        for rule in (quadrature.build(name, n) for n in steps):
-            self.say(f"checking {rule.name} with {rule.steps} nodes as it will be saved, on "
-                     f"{len(rows)} rows")
-            answers = bench.shipped(rule, rows)
-            found = {half: trials.Errors.of([answers[i] for i in members],
-                                            [reference[i] for i in members])
-                     for half, members in halves.items()}
-            if all(self._good(errors) for errors in found.values()):
-                return rule, {half: errors.described(PERCENTILE) for half, errors in found.items()}
-            self.say(f"{rule.name} with {rule.steps} nodes misses it: " + "; ".join(
-                f"{half} {errors.text(PERCENTILE)}" for half, errors in found.items()))
-        raise CalibrationError(self._nothing(tried, f"{name} was good on the rows that it was "
-                                                    "chosen on, and on the held-out ones not"))
+    def _outcome(self, bench, rows, reference, families):
+        """The rule, and what was measured of it and of others."""
+        choosing, held_out, missed = slice(0, None, 2), slice(1, None, 2), None
+        tried, good = self._search(bench, rows[choosing], reference[choosing], families)
+        found = self._shipped(bench, good[0].rule, rows, reference,
+                              {"chosen_on": choosing, "held_out": held_out})
+        if not self._good(found["held_out"]):
+            rule, errors = good[0].rule, found["held_out"]
+            self.say(f"{rule.name} with {rule.steps} nodes misses it on held-out rows "
+                     f"({errors.text(PERCENTILE)}): choosing on all rows")
+            missed = {"rule": rule.name, "steps": rule.steps, **errors.described(PERCENTILE)}
+            tried, good = self._search(bench, rows, reference, families)
+            found = self._shipped(bench, good[0].rule, rows, reference,
+                                  {"chosen_on": slice(None)})
+        rule = good[0].rule
+        return {"rule": rule, "missed_on_held_out": missed,
+                "tried": [trial.described(PERCENTILE) for trial in tried],
+                "chosen": {"rule": rule.name, "steps": rule.steps,
+                           "cost": trials.rounded(good[0].cost),
+                           **{half: {"rows": len(errors.completeness),
+                                     **errors.described(PERCENTILE)}
+                              for half, errors in found.items()}}}
 
-    def _nothing(self, tried, why=""):
+    def _shipped(self, bench, rule, rows, reference, parts):
+        """{part: Errors} of a rule on some of the rows, by the artifact that it is saved as."""
+        self.say(f"checking {rule.name} with {rule.steps} nodes as it will be saved, on "
+                 f"{len(rows)} rows")
+        answers = bench.shipped(rule, rows)
+        return {name: trials.Errors.of(answers[part], reference[part])
+                for name, part in parts.items()}
+
+    def _nothing(self, tried):
         best = min(tried, key=lambda trial: (
             max(trial.errors.completeness_at(PERCENTILE) / self.error,
                 trial.errors.attribution_at(PERCENTILE) / (self.attribution_error or math.inf)),
@@ -176,7 +182,7 @@ class Calibration:
             f" and an attribution error of {self.attribution_error:.3g}"
             if self.attribution_error else "")
         return (f"no rule with up to {max(trial.rule.steps for trial in tried)} nodes keeps "
-                f"{PERCENTILE} % of the rows under {asked}{': ' + why if why else ''}. Best: "
+                f"{PERCENTILE} % of the rows under {asked}. Best: "
                 f"{best.rule.name} with {best.rule.steps} nodes, "
                 f"{best.errors.text(PERCENTILE)}. Allow a larger error, explain the logits instead "
                 "of a probability (--target), start from another baseline (`ig-tf check` says "
@@ -190,14 +196,13 @@ def _cost(rule):
 
 
 def _usable(rows, reference):
-    """Rows with something to explain, their reference, and the halves they belong to."""
+    """Rows with something to explain, and their reference."""
     kept = [place for place, answer in enumerate(reference) if answer.counts]
     if len(kept) < 2:
         raise CalibrationError(
             f"{len(kept)} of {len(rows)} sample rows have a finite F(x) that differs from "
             "F(baseline); at least 2 are needed, one of them held out. Give other rows.")
-    halves = {"chosen_on": range(0, len(kept), 2), "held_out": range(1, len(kept), 2)}
-    return ([rows[i] for i in kept], [reference[i] for i in kept], halves, len(rows) - len(kept))
+    return [rows[place] for place in kept], [reference[place] for place in kept]
 
 
 def _nearest(tried, families):
@@ -211,9 +216,9 @@ def _nearest(tried, families):
 
 def text(described):
     """What was measured, as lines for a terminal."""
-    rows, reference, chosen = (described[key] for key in ("rows", "reference", "chosen"))
-    lines = [f"calibrated on {rows['chosen_on']} rows, {rows['held_out']} held out, "
-             f"{rows['left_out']} left out (nothing to explain)",
+    reference, chosen = described["reference"], described["chosen"]
+    missed = described["missed_on_held_out"]
+    lines = [f"calibrated on {chosen['chosen_on']['rows']} of {described['rows']} rows",
              f"reference: {reference['rule']}, {reference['steps']} nodes; with half of them it "
              f"differs by {_percent(reference['difference_to_half_the_nodes'])}", "",
              f"{'':<32}{'completeness error':>22}{'attribution error':>22}",
@@ -223,7 +228,10 @@ def text(described):
                      + _errors(trial))
     lines += ["", f"chosen: {chosen['rule']}, {chosen['steps']} nodes"]
     lines += [f"{'  ' + half.replace('_', ' '):<32}{_errors(chosen[half])}"
-              for half in ("chosen_on", "held_out")]
+              for half in ("chosen_on", "held_out") if half in chosen]
+    if missed:
+        lines.append(f"The first choice ({missed['rule']}, {missed['steps']} nodes) missed the "
+                     "error on held-out rows, so all rows were chosen on: none is left to check.")
     return "\n".join(lines)
 
 

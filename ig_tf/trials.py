@@ -11,6 +11,7 @@ from ig_tf import api
 from ig_tf.errors import OutputError
 from ig_tf.ig import attach
 from ig_tf.run import artifact
+from ig_tf.run.attribute import input_values
 from ig_tf.run.results import status_of
 
 QUIET_SECONDS = 5.0
@@ -104,7 +105,7 @@ def rounded(number):
 
 @dataclasses.dataclass
 class Bench:
-    """A plan, to be saved and run with other rules.
+    """A plan, to be saved and run with other rules on rows: `Record`s or {input: value}.
 
     Attributes:
       plan: the `Plan`.
@@ -115,10 +116,6 @@ class Bench:
     plan: object
     folder: str
     say: object
-
-    def specs(self):
-        """An artifact of the plan as it is, for its inputs."""
-        return self._saved(self.plan, attach.outputs)
 
     def ladder(self, rules, rows):
         """Answers of several rules: a list for each rule, of an `Answer` for each row."""
@@ -154,7 +151,7 @@ class Bench:
     def _run(self, loaded, rows):
         """One row at a time: nothing is padded, and each has its own rule."""
         said = time.monotonic()
-        for count, row in enumerate(rows):
+        for count, row in enumerate(input_values(loaded, rows, range(len(rows)))):
             yield loaded.run({name: artifact.stacked([value]) for name, value in row.items()})
             if time.monotonic() - said > QUIET_SECONDS:
                 said = time.monotonic()
