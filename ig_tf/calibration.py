@@ -81,12 +81,13 @@ class Calibration:
             bench = trials.Bench(plan, folder, self.say)
             rows = self._rows()
             reference, agreement = self._reference(bench, rows)
-            rows, reference = _usable(rows, reference)
+            asked, (rows, reference) = len(rows), _usable(rows, reference)
             outcome = self._outcome(bench, rows, reference, (rule,) if rule else FAMILIES)
         chosen = outcome.pop("rule")
         described = {
             "error": self.error, "attribution_error": self.attribution_error,
-            "percentile": PERCENTILE, "reference": agreement, "rows": len(rows), **outcome}
+            "percentile": PERCENTILE, "reference": agreement, "rows": len(rows),
+            "rows_without_difference": asked - len(rows), **outcome}
         recipe = dataclasses.replace(plan.recipe, rule=chosen)
         return dataclasses.replace(plan, recipe=recipe, calibration=described)
 
@@ -109,9 +110,13 @@ class Calibration:
             differences = [trials.attribution_error(a.vector, b.vector)
                            for a, b in zip(coarse, fine) if b.counts]
             agreement = trials.percentile(differences, PERCENTILE) if differences else 0.0
-            if agreement <= min(self.error, self.attribution_error or self.error) / 2:
+            fine_enough = agreement <= min(self.error, self.attribution_error or self.error) / 2
+            if fine_enough:
                 break
-        return fine, {"rule": "gauss_legendre", "steps": pair[-1],
+        if not fine_enough:
+            self.say(f"the reference with {pair[-1]} nodes differs by {agreement:.2%} from half of "
+                     "them: attribution errors are not better known than that")
+        return fine, {"rule": "gauss_legendre", "steps": pair[-1], "fine_enough": fine_enough,
                       "difference_to_half_the_nodes": trials.rounded(agreement)}
 
     def _search(self, bench, rows, reference, families):
@@ -174,10 +179,13 @@ class Calibration:
                 for name, part in parts.items()}
 
     def _nothing(self, tried):
-        best = min(tried, key=lambda trial: (
-            max(trial.errors.completeness_at(PERCENTILE) / self.error,
-                trial.errors.attribution_at(PERCENTILE) / (self.attribution_error or math.inf)),
-            trial.cost))
+        def excess(trial):
+            shares = [trial.errors.completeness_at(PERCENTILE) / self.error]
+            if self.attribution_error:
+                shares.append(trial.errors.attribution_at(PERCENTILE) / self.attribution_error)
+            return max(shares), trial.cost
+
+        best = min(tried, key=excess)
         asked = f"a completeness error of {self.error:.3g}" + (
             f" and an attribution error of {self.attribution_error:.3g}"
             if self.attribution_error else "")
@@ -218,7 +226,8 @@ def text(described):
     """What was measured, as lines for a terminal."""
     reference, chosen = described["reference"], described["chosen"]
     missed = described["missed_on_held_out"]
-    lines = [f"calibrated on {chosen['chosen_on']['rows']} of {described['rows']} rows",
+    lines = [f"calibrated on {chosen['chosen_on']['rows']} of {described['rows']} rows; "
+             f"{described['rows_without_difference']} more have F(x) = F(baseline)",
              f"reference: {reference['rule']}, {reference['steps']} nodes; with half of them it "
              f"differs by {_percent(reference['difference_to_half_the_nodes'])}", "",
              f"{'':<32}{'completeness error':>22}{'attribution error':>22}",
@@ -229,6 +238,9 @@ def text(described):
     lines += ["", f"chosen: {chosen['rule']}, {chosen['steps']} nodes"]
     lines += [f"{'  ' + half.replace('_', ' '):<32}{_errors(chosen[half])}"
               for half in ("chosen_on", "held_out") if half in chosen]
+    if not reference["fine_enough"]:
+        lines.append("The reference is not fine enough: attribution errors are not better known "
+                     "than the difference to half of its nodes.")
     if missed:
         lines.append(f"The first choice ({missed['rule']}, {missed['steps']} nodes) missed the "
                      "error on held-out rows, so all rows were chosen on: none is left to check.")
