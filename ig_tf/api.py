@@ -21,6 +21,7 @@ from ig_tf.points import locate as locating
 from ig_tf.points.point import Cut
 
 STEPS = 50
+RULE = "gauss_legendre"
 METADATA_VERSION = 1
 
 
@@ -51,12 +52,14 @@ class Plan:
       recipe: what the attribution function is made of.
       cut: points, what is held constant, misses.
       custom: what the function of `attributions_custom` is made of, or None: no such signature.
+      calibration: what was measured to choose the rule, as data; None where it was not.
     """
 
     model: Model
     recipe: recipes.Recipe
     cut: Cut
     custom: object = None
+    calibration: object = None
 
     @property
     def signatures(self):
@@ -85,9 +88,9 @@ class Plan:
             "changed_in_the_copy": _changed(recipe),
             "baseline": recipe.baseline.text,
             "baseline_values": recipe.baseline.described(),
-            "rule": {"name": recipe.rule.name, "steps": recipe.rule.steps,
-                     "degree": recipe.rule.degree},
+            "rule": recipe.rule.described(),
             "frontier": recipe.front.described(),
+            **({"calibration": self.calibration} if self.calibration else {}),
             "chunking": self._chunking(),
             "copied_ops": len(recipe.copy.operations),
             "shared_tensors": len(recipe.copy.shared) + len(recipe.copy.per_example),
@@ -179,8 +182,9 @@ def _refuse_random(work, goal):
 
 
 def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps=STEPS,
-               rule="gauss_legendre", rows_per_chunk=None, custom=()):
-    """Plans the attribution signature of a model; nothing is written or executed.
+               rule=None, rows_per_chunk=None, custom=()):
+    """Plans the attribution signature of a model; nothing is written or executed, but by a
+    `Calibration`.
 
     Args:
       model: a `Model` from `load`, or a `Located` from `locate` (then `target` and `points` are
@@ -188,8 +192,10 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
       target: OUTPUT, OUTPUT:INDEX, OUTPUT:A-B, OUTPUT:top, or None to choose.
       points: "auto" or names.
       baseline: "zeros", a number, {point name: number or array}, or an .npz file.
-      steps: number of nodes on the path, 1 to 4096.
-      rule: a key of `ig_tf.ig.quadrature.RULES`.
+      steps: number of nodes on the path, 1 to 4096, or an `ig_tf.calibration.Calibration` that
+        chooses it on sample rows.
+      rule: a rule as `ig_tf.ig.quadrature.build` takes it; None for gauss_legendre, or for the
+        calibration to choose.
       rows_per_chunk: rows of (example, step) pairs at a time; None for the memory budget.
       custom: what a request may choose: names out of "target", "baseline", "refinement" and
         "baseline/NAME". Where there are any, a second signature `attributions_custom` takes them.
@@ -199,9 +205,13 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
     """
     located = model if isinstance(model, Located) else locate(model, target, points)
     start = baselines.resolve(baseline, located.cut.points)
+    choose = getattr(steps, "choose", None)
+    built = quadrature.build(rule or RULE, STEPS if choose else steps)
     recipe = recipes.prepare(located.work, located.lie, located.target, located.cut.points,
-                            start, quadrature.build(rule, steps), rows_per_chunk)
-    return Plan(located.model, recipe, located.cut, requests.plan(located, recipe, custom))
+                             start, built, rows_per_chunk)
+    plan = Plan(located.model, recipe, located.cut)
+    plan = choose(plan, rule) if choose else plan
+    return dataclasses.replace(plan, custom=requests.plan(located, plan.recipe, custom))
 
 
 def save(plan, output, link=False, overwrite=False, build=attach.outputs):

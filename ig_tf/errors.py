@@ -33,6 +33,10 @@ class GraphError(IgTfError):
     """The graph holds something that cannot be copied or differentiated without lying."""
 
 
+class CalibrationError(IgTfError):
+    """No rule that was tried reaches the error that was asked for, or the rows do not allow it."""
+
+
 class OutputError(IgTfError):
     """The output exists already, or cannot be written."""
 

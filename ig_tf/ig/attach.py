@@ -6,7 +6,7 @@ import functools
 import tensorflow as tf
 
 from ig_tf.graph import surgery
-from ig_tf.ig import front, integrate, ladder
+from ig_tf.ig import front, integrate, ladder, pilot
 from ig_tf.ig import request as requests
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
 from ig_tf.ig.layout import examples_first, folds_of, one_fold, shape_first
@@ -40,6 +40,73 @@ def profile(alphas):
         asked = _Asked(_Rows(recipe.target), requests.Request())
         return dict(zip(("path", "baseline_scores"), _measured(recipe, values, asked, measure)))
     return build
+
+
+def by_each_rule(rules):
+    """Instead of attributions by the recipe's rule: those by each of several, for calibration.
+
+    Args:
+      rules: `Rule`s and `Pilot`s.
+
+    Returns:
+      A function like `outputs` that gives {"attributions/NAME": [batch, rules, ...], "total": their
+      sums [batch, rules], "baseline_prediction": F, "prediction": F}.
+    """
+    def build(recipe, given):
+        values = surgery.realise(recipe.work, recipe.needed(), given)
+        rows_of_target, shown = _Rows(recipe.target), {}
+        batch = tf.shape(rows_of_target(values[recipe.target.tensor]))[0]
+        for point in recipe.points:
+            shown.update(_rows_of(point, recipe, values, batch))
+        keys = list(shown)
+        wanted = [place for place, key in enumerate(keys) if key.startswith("attributions/")]
+
+        def one_by_one(path, mine, request):
+            chosen = pilot.ladder(rules, path, _rows_at_once(recipe, path))
+
+            def by_one(index):
+                step = dataclasses.replace(recipe, rule=chosen(index))
+                *found, start = _integrated(step, path, mine, request)
+                total = tf.add_n(found[len(keys):])
+                return [*(found[place] for place in wanted), total, start]
+
+            specs = [tf.TensorSpec([None, *row.spec.shape], row.spec.dtype) for row in rows]
+            found = tf.map_fn(by_one, tf.range(len(rules)), parallel_iterations=1,
+                              fn_output_signature=specs)
+            return [_swapped(tensor) for tensor in found]
+
+        goal = recipe.work.tensor(recipe.target.tensor)
+        rows = [*(shown[keys[place]] for place in wanted), _Row(tf.TensorSpec([], tf.float64)),
+                _Row(tf.TensorSpec([], goal.dtype))]
+        measure = _Measure(one_by_one, [_several(row, len(rules)) for row in rows])
+        asked = _Asked(rows_of_target, requests.Request())
+        *found, total, start, prediction, _ = _measured(recipe, values, asked, measure)
+        found = [_each_id(point, recipe.work, values, tensor)
+                 for point, tensor in zip(recipe.points, found)]
+        return {**{keys[place]: tensor for place, tensor in zip(wanted, found)}, "total": total,
+                "baseline_prediction": start[:, 0], "prediction": prediction}
+    return build
+
+
+def _each_id(point, work, values, attributions):
+    """[batch, rules, ids] where the signature shows ids, else as it is."""
+    if point.bag or not point.per_id:
+        return attributions
+    shape = tf.shape(attributions)
+    count = tf.size(sent(point.sent, work, values)) // tf.maximum(shape[0], 1)
+    rest = tf.reduce_prod(shape[2:]) // tf.maximum(count, 1)
+    return tf.reduce_sum(tf.reshape(attributions, [shape[0], shape[1], count, rest]), -1)
+
+
+def _several(row, count):
+    """A `_Row` with an axis of rules before its own."""
+    width = None if row.width is None else tf.concat([[count], row.width], 0)
+    return _Row(tf.TensorSpec([count, *row.spec.shape], row.spec.dtype), width)
+
+
+def _swapped(tensor):
+    """[batch, rules, ...] of [rules, batch, ...]."""
+    return tf.transpose(tensor, tf.concat([[1, 0], tf.range(2, tf.rank(tensor))], 0))
 
 
 def outputs(recipe, given):
@@ -183,18 +250,28 @@ def _integrated(recipe, path, values, request):
 
 def _integrals(recipe, path, request):
     """The integral of dF/dz, by the recipe's rule or by those that the request chooses."""
-    if recipe.prefix is not None or recipe.lie.count:
-        if request.refinement is None:
-            return integrate.integrals_stepwise(path, recipe.rule)
-        stepwise = ladder.integrals_alone if recipe.prefix else ladder.integrals_stepwise
-        return stepwise(path, recipe.custom.rules, request.refinement)
-    rows = recipe.rows_per_chunk
-    if rows is None:
-        rows = integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
-                                         [place.shape for place in recipe.front.places])
+    rows = _rows_at_once(recipe, path)
     if request.refinement is None:
-        return integrate.integrals(path, recipe.rule, rows)
-    return ladder.integrals(path, recipe.custom.rules, request.refinement, rows)
+        rule = pilot.placed(recipe.rule, path, rows)
+        if rows is None:
+            return integrate.integrals_stepwise(path, rule)
+        return integrate.integrals(path, rule, rows)
+    rules = recipe.custom.rules
+    if recipe.prefix is not None:
+        return ladder.integrals_alone(path, rules, request.refinement)
+    if rows is None:
+        return ladder.integrals_stepwise(path, rules, request.refinement)
+    return ladder.integrals(path, rules, request.refinement, rows)
+
+
+def _rows_at_once(recipe, path):
+    """Rows of a chunk; None where the whole batch, or one example, goes step by step."""
+    if recipe.prefix is not None or recipe.lie.count:
+        return None
+    if recipe.rows_per_chunk is not None:
+        return recipe.rows_per_chunk
+    return integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
+                                     [place.shape for place in recipe.front.places])
 
 
 def _measured(recipe, values, asked, measure):

@@ -44,12 +44,28 @@ class Path:
         return {name: tensor for name, (tensor, _) in self.extras.items()}
 
 
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """A quadrature rule of each example.
+
+    Attributes:
+      nodes: float64 tensor [batch, steps], alphas in ascending order.
+      weights: float64 tensor [batch, steps]; those of an example sum to 1.
+      steps: how many, a Python number or a scalar int32 tensor.
+    """
+
+    nodes: object
+    weights: object
+    steps: int
+
+
 def integrals(path, rule, rows_per_chunk):
     """The integral of dF/dx over the path, for each point.
 
     Args:
       path: a `Path`.
-      rule: a quadrature `Rule`, or one whose nodes, weights and steps are tensors.
+      rule: a quadrature `Rule`, the same for all examples, or a `Placed`; its nodes, weights and
+        steps may be tensors.
       rows_per_chunk: scalar int32 tensor or int: rows of (example, step) pairs at a time. A chunk
         holds whole examples with all their steps, or steps of one example.
 
@@ -59,7 +75,7 @@ def integrals(path, rule, rows_per_chunk):
     batch = tf.shape(path.inputs[0])[0]
     at_once, groups = _even(batch, tf.maximum(rows_per_chunk, 1) // rule.steps)
     width, parts = _even(tf.convert_to_tensor(rule.steps), rows_per_chunk)
-    changes = _changes(path)
+    changed = changes(path)
     kinds = [accumulator(x.dtype) for x in path.inputs]
     shapes = [tf.TensorShape([None, *x.shape[1:]]) for x in path.inputs]
     found = [tf.TensorArray(kind, groups, element_shape=shape, infer_shape=False)
@@ -70,7 +86,7 @@ def integrals(path, rule, rows_per_chunk):
         group, part = index // parts, index % parts
         examples = tf.range(group * at_once, tf.minimum((group + 1) * at_once, batch))
         step = part * width
-        gradients = _chunk(path, changes, rule, examples, step,
+        gradients = _chunk(path, changed, rule, examples, step,
                            tf.minimum(step + width, rule.steps))
         sums = tf.cond(part > 0, lambda: [a + b for a, b in zip(sums, gradients)],
                        lambda: gradients)
@@ -88,17 +104,17 @@ def _even(count, at_once):
     return tf.maximum(-(-count // chunks), 1), chunks
 
 
-def _changes(path):
+def changes(path):
     """What each input changes by along the path, once per request; exactly zero where it stays.
 
     An infinity that stays (a mask of -inf that was added) would be NaN as a difference.
     """
-    changes = []
+    found = []
     for x, baseline in zip(path.inputs, path.baselines):
         wide = accumulator(x.dtype)
         start, end = tf.cast(baseline, wide), tf.cast(x, wide)
-        changes.append(tf.where(tf.equal(start, end), tf.zeros_like(end), end - start))
-    return changes
+        found.append(tf.where(tf.equal(start, end), tf.zeros_like(end), end - start))
+    return found
 
 
 def attributions(path, integrals):
@@ -118,10 +134,10 @@ def attributions(path, integrals):
 def integrals_stepwise(path, rule):
     """The same, one step at a time over the whole batch: needs nothing but independent rows."""
     start = [tf.zeros_like(x, accumulator(x.dtype)) for x in path.inputs]
-    changes = _changes(path)
+    changed = changes(path)
 
     def turn(index, *sums):
-        gradients = _whole(path, changes, rule, index)
+        gradients = _whole(path, changed, rule, index)
         return (index + 1, *(total + gradient for total, gradient in zip(sums, gradients)))
 
     shapes = tuple(x.shape for x in path.inputs)
@@ -132,46 +148,58 @@ def integrals_stepwise(path, rule):
 
 def along(path, alphas):
     """F at some places of the path [batch, alphas]; no gradients."""
-    changes = _changes(path)
-    values = tf.map_fn(lambda alpha: path.function(_at(path, changes, alpha), path.fixed),
+    changed = changes(path)
+    values = tf.map_fn(lambda alpha: path.function(_at(path, changed, alpha), path.fixed),
                        tf.constant(alphas, tf.float64), parallel_iterations=1,
                        fn_output_signature=tf.TensorSpec([None], path.function(
                            path.baselines, path.fixed).dtype))
     return tf.transpose(values)
 
 
-def _at(path, changes, alpha):
-    """The inputs of the whole batch at one scalar alpha."""
-    return [tf.cast(tf.cast(start, change.dtype) + tf.cast(alpha, change.dtype) * change, x.dtype)
-            for x, start, change in zip(path.inputs, path.baselines, changes)]
+def _at(path, changed, alpha):
+    """The inputs of the whole batch at one alpha, or at one of each example [batch]."""
+    rows = []
+    for x, start, change in zip(path.inputs, path.baselines, changed):
+        where = tf.cast(alpha, change.dtype)
+        if where.shape.rank:
+            where = tf.reshape(where, [-1] + [1] * (x.shape.rank - 1))
+        rows.append(tf.cast(tf.cast(start, change.dtype) + where * change, x.dtype))
+    return rows
 
 
-def _whole(path, changes, rule, index):
-    alpha = tf.cast(rule.nodes, tf.float64)[index]
-    weights = tf.cast(rule.weights, tf.float64)[index]
-    return _weighted_gradients(path, _at(path, changes, alpha), path.fixed, weights)
+def _whole(path, changed, rule, index):
+    alpha = tf.cast(rule.nodes, tf.float64)[..., index]
+    weights = tf.cast(rule.weights, tf.float64)[..., index]
+    return _weighted_gradients(path, _at(path, changed, alpha), path.fixed, weights)
 
 
-def _chunk(path, changes, rule, examples, first_step, end_step):
+def _chunk(path, changed, rule, examples, first_step, end_step):
     """Weighted gradient sums [examples, ...] over some steps."""
     count, width = tf.size(examples), end_step - first_step
     row_of = tf.repeat(examples, width)  # example of each row; its steps are neighbours
     rows = []
-    for x, baseline, change in zip(path.inputs, path.baselines, changes):
+    for x, baseline, change in zip(path.inputs, path.baselines, changed):
         wide = accumulator(x.dtype)
-        alphas = tf.cast(rule.nodes, wide)[first_step:end_step]
-        alphas = tf.reshape(alphas, [1, -1] + [1] * (x.shape.rank - 1))
+        alphas = _steps_of(rule.nodes, examples, wide)[:, first_step:end_step]
+        alphas = tf.reshape(alphas, tf.concat([tf.shape(alphas), [1] * (x.shape.rank - 1)], 0))
         start = tf.cast(tf.gather(baseline, examples), wide)[:, None]
         points = start + alphas * tf.gather(change, examples)[:, None]
         flat = tf.reshape(points, tf.concat([[count * width], tf.shape(x)[1:]], 0))
         flat.set_shape([None] + x.shape[1:].as_list())
         rows.append(tf.cast(flat, x.dtype))
-    weights = tf.tile(tf.cast(rule.weights, tf.float64)[first_step:end_step], [count])
+    weights = _steps_of(rule.weights, examples, tf.float64)[:, first_step:end_step]
+    weights = tf.reshape(tf.broadcast_to(weights, [count, width]), [-1])
     extras = {name: tf.gather(tensor, row_of, axis=axis)
               for name, (tensor, axis) in path.extras.items()}
     gradients = _weighted_gradients(path, rows, extras, weights)
     return [tf.reduce_sum(tf.reshape(gradient, tf.concat([[count, width], tf.shape(x)[1:]], 0)), 1)
             for gradient, x in zip(gradients, path.inputs)]
+
+
+def _steps_of(numbers, examples, dtype):
+    """Nodes or weights of some examples: [examples, steps], or [1, steps] where all share them."""
+    numbers = tf.cast(numbers, dtype)
+    return numbers[None] if numbers.shape.rank == 1 else tf.gather(numbers, examples)
 
 
 def _weighted_gradients(path, rows, extras, weights):

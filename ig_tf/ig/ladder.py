@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from ig_tf.ig import integrate, quadrature
+from ig_tf.ig import integrate, pilot, quadrature
 
 FACTORS = (1, 4, 16)
 
@@ -51,13 +51,14 @@ def integrals(path, rules, refinement, rows_per_chunk):
       rows_per_chunk: as `integrate.integrals` takes it.
     """
     start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.inputs]
+    chosen = _chosen(rules, path, rows_per_chunk)
 
     def turn(place, *sums):
         examples = tf.cast(tf.where(tf.equal(refinement, place))[:, 0], tf.int32)
 
         def added():
-            found = integrate.integrals(_of_examples(path, examples), _rung(rules, place),
-                                        rows_per_chunk)
+            found = integrate.integrals(_of_examples(path, examples),
+                                        _placed_at(chosen(place), examples), rows_per_chunk)
             return [_added(total, examples, one) for total, one in zip(sums, found)]
 
         return (place + 1, *tf.cond(tf.size(examples) > 0, added, lambda: list(sums)))
@@ -76,17 +77,18 @@ def _added(total, examples, found):
 
 def integrals_alone(path, rules, refinement):
     """As `integrate.integrals_stepwise`, for one example [1] by its own rule."""
-    return integrate.integrals_stepwise(path, _rung(rules, refinement[0]))
+    return integrate.integrals_stepwise(path, _chosen(rules, path)(refinement[0]))
 
 
 def integrals_stepwise(path, rules, refinement):
     """As `integrate.integrals_stepwise`, each example of the batch by its own rule."""
     start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.inputs]
+    chosen = _chosen(rules, path)
 
     def turn(place, *sums):
         mine = tf.equal(refinement, place)
         found = tf.cond(tf.reduce_any(mine),
-                        lambda: integrate.integrals_stepwise(path, _rung(rules, place)),
+                        lambda: integrate.integrals_stepwise(path, chosen(place)),
                         lambda: list(sums))
         return (place + 1, *(
             tf.ensure_shape(tf.where(_along(mine, total), one, total), total.shape)
@@ -113,6 +115,21 @@ def _of_examples(path, examples):
         baselines=[tf.gather(x, examples) for x in path.baselines],
         extras={name: (tf.gather(tensor, examples, axis=axis), axis)
                 for name, (tensor, axis) in path.extras.items()})
+
+
+def _chosen(rules, path, rows_per_chunk=None):
+    """A function from a place in `rules`, a tensor, to the rule there."""
+    if any(isinstance(rule, quadrature.Pilot) for rule in rules):
+        return pilot.ladder(rules, path, rows_per_chunk)
+    return lambda place: _rung(rules, place)
+
+
+def _placed_at(rule, examples):
+    """The rule of some examples, where each has its own."""
+    if not isinstance(rule, integrate.Placed):
+        return rule
+    return dataclasses.replace(rule, nodes=tf.gather(rule.nodes, examples),
+                               weights=tf.gather(rule.weights, examples))
 
 
 def _rung(rules, place):

@@ -1,0 +1,172 @@
+"""Runs rules on sample rows and measures them: what calibration is made of."""
+
+import dataclasses
+import math
+import os
+import time
+
+import numpy as np
+
+from ig_tf import api
+from ig_tf.errors import OutputError
+from ig_tf.ig import attach
+from ig_tf.run import artifact
+from ig_tf.run.attribute import input_values
+from ig_tf.run.results import status_of
+
+QUIET_SECONDS = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """One row, explained with one rule.
+
+    Attributes:
+      vector: all attributions, float64 [numbers].
+      completeness: relative completeness error.
+      counts: whether F(x) is finite and differs from F(baseline): else there is no relative error.
+    """
+
+    vector: np.ndarray
+    completeness: float
+    counts: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Errors:
+    """Relative errors of one rule, one number per row."""
+
+    completeness: tuple
+    attribution: tuple
+
+    @staticmethod
+    def of(answers, reference):
+        """Errors of `Answer`s, against finer ones of the same rows."""
+        return Errors(tuple(answer.completeness for answer in answers),
+                      tuple(attribution_error(answer.vector, fine.vector)
+                            for answer, fine in zip(answers, reference)))
+
+    def completeness_at(self, percent):
+        return percentile(self.completeness, percent)
+
+    def attribution_at(self, percent):
+        return percentile(self.attribution, percent)
+
+    def text(self, percent):
+        return (f"completeness error {self.completeness_at(percent):.3%}, attribution error "
+                f"{self.attribution_at(percent):.3%}")
+
+    def described(self, percent):
+        """As in the metadata, to four digits: what differs between machines is rounding."""
+        return {kind: {"median": rounded(np.median(values)),
+                       f"p{percent}": rounded(percentile(values, percent))}
+                for kind, values in (("completeness", self.completeness),
+                                     ("attribution", self.attribution))}
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A rule that was tried.
+
+    Attributes:
+      rule: a `Rule` or `Pilot`.
+      cost: of one example, in forward and backward passes.
+      errors: its `Errors`.
+    """
+
+    rule: object
+    cost: float
+    errors: Errors
+
+    def described(self, percent):
+        """As in the metadata."""
+        return {"rule": self.rule.name, "steps": self.rule.steps, "cost": rounded(self.cost),
+                **self.errors.described(percent)}
+
+
+def percentile(values, percent):
+    """The smallest value that so many per cent of all do not exceed: an upper one, for few rows."""
+    order = np.sort(np.where(np.isfinite(values), values, np.inf))
+    return float(order[max(math.ceil(percent / 100 * len(order)), 1) - 1])
+
+
+def attribution_error(found, reference):
+    """sum(|found - reference|) / sum(|reference|)."""
+    difference, size = np.abs(found - reference).sum(), np.abs(reference).sum()
+    if size == 0:
+        return 0.0 if difference == 0 else math.inf
+    return float(difference / size)
+
+
+def rounded(number):
+    """Four digits; None where it is not finite, which JSON does not know."""
+    return float(f"{number:.4g}") if math.isfinite(number) else None
+
+
+@dataclasses.dataclass
+class Bench:
+    """A plan, to be saved and run with other rules on rows: `Record`s or {input: value}.
+
+    Attributes:
+      plan: the `Plan`.
+      folder: where artifacts are written.
+      say: called with a sentence every few seconds.
+    """
+
+    plan: object
+    folder: str
+    say: object
+
+    def ladder(self, rules, rows):
+        """Answers of several rules: a list for each rule, of an `Answer` for each row."""
+        loaded = self._saved(self.plan, attach.by_each_rule(rules))
+        found = [[] for _ in rules]
+        for answer in self._run(loaded, rows):
+            keys = _attribution_keys(answer)
+            for place, answers in enumerate(found):
+                answers.append(_answer([answer[key][0, place] for key in keys],
+                                       answer["total"][0, place], answer))
+        return found
+
+    def shipped(self, rule, rows):
+        """Answers of one rule, by the artifact that it would be saved as."""
+        recipe = dataclasses.replace(self.plan.recipe, rule=rule)
+        loaded = self._saved(dataclasses.replace(self.plan, recipe=recipe), attach.outputs)
+        found = []
+        for answer in self._run(loaded, rows):
+            parts = [answer[key][0] for key in _attribution_keys(answer)]
+            total = sum(part.sum(dtype=np.float64) for part in parts)
+            one = _answer(parts, total, answer)
+            found.append(dataclasses.replace(one, completeness=float(answer["relative_error"][0])))
+        return found
+
+    def _saved(self, plan, build):
+        path = os.path.join(self.folder, f"trial_{len(os.listdir(self.folder))}")
+        try:
+            api.save(plan, path, link=True, build=build)
+        except OutputError:  # another disk than the model's
+            api.save(plan, path, overwrite=True, build=build)
+        return artifact.load(path)
+
+    def _run(self, loaded, rows):
+        """One row at a time: nothing is padded, and each has its own rule."""
+        said = time.monotonic()
+        for count, row in enumerate(input_values(loaded, rows, range(len(rows)))):
+            yield loaded.run({name: artifact.stacked([value]) for name, value in row.items()})
+            if time.monotonic() - said > QUIET_SECONDS:
+                said = time.monotonic()
+                self.say(f"  {count + 1} of {len(rows)} rows")
+
+
+def _attribution_keys(answer):
+    return sorted(key for key in answer if key.startswith("attributions/"))
+
+
+def _answer(parts, total, answer):
+    end, begin = float(answer["prediction"][0]), float(answer["baseline_prediction"][0])
+    error = abs(float(total) - (end - begin))
+    floor = attach.RELATIVE_FLOOR * max(abs(end), abs(begin))
+    relative = error / max(abs(end - begin), floor) if error else 0.0
+    status = status_of(end, begin, error, relative)
+    vector = np.concatenate([np.ravel(part).astype(np.float64) for part in parts])
+    return Answer(vector, relative, status in ("converged", "capped"))
