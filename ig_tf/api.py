@@ -5,12 +5,13 @@ import dataclasses
 import tensorflow as tf
 
 from ig_tf.errors import GraphError
-from ig_tf.export import functions, meta_graph
+from ig_tf.export import compiling, meta_graph
 from ig_tf.export import saved_model as writer
 from ig_tf.graph import rows
 from ig_tf.graph import work as working
 from ig_tf.ig import attach, baselines, quadrature, targets
 from ig_tf.ig import recipe as recipes
+from ig_tf.ig import runtime as runtimes
 from ig_tf.model import artifact, randomness
 from ig_tf.model.asked import Asked
 from ig_tf.model.model import ATTRIBUTIONS, Model
@@ -77,6 +78,7 @@ class Plan:
             "rule": {"name": recipe.rule.name, "steps": recipe.rule.steps,
                      "degree": recipe.rule.degree},
             "chunking": self._chunking(),
+            "runtime": recipe.runtime.described(),
             "copied_ops": len(recipe.copy.operations),
             "shared_tensors": len(recipe.copy.shared) + len(recipe.copy.per_example),
             "sparse_inputs": self.model.described_sparse_inputs(),
@@ -156,7 +158,7 @@ def _refuse_random(work, goal):
 
 
 def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps=STEPS,
-               rule="gauss_legendre", rows_per_chunk=None):
+               rule="gauss_legendre", rows_per_chunk=None, runtime=runtimes.DEFAULT.name):
     """Plans the attribution signature of a model; nothing is written or executed.
 
     Args:
@@ -168,14 +170,17 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
       steps: number of nodes on the path, 1 to 4096.
       rule: a key of `ig_tf.ig.quadrature.RULES`.
       rows_per_chunk: rows of (example, step) pairs at a time; None for the memory budget.
+      runtime: a key of `ig_tf.ig.runtime.PROFILES`, a FILE.json with its fields, or a
+        `RuntimeProfile`.
 
     Returns:
       A `Plan` for `save`.
     """
+    profile = runtimes.resolve(runtime)
     located = model if isinstance(model, Located) else locate(model, target, points)
     start = baselines.resolve(baseline, located.cut.points)
     recipe = recipes.prepare(located.work, located.states, located.target, located.cut.points,
-                            start, quadrature.build(rule, steps), rows_per_chunk)
+                            start, quadrature.build(rule, steps), rows_per_chunk, profile)
     return Plan(located.model, recipe, located.cut)
 
 
@@ -192,8 +197,9 @@ def save(plan, output, link=False, overwrite=False, build=attach.outputs):
     Returns:
       The metadata, as written to assets.extra/ig_tf.json.
     """
-    traced = functions.trace(plan.recipe, build)
+    traced, compiled = compiling.trace(plan.model, plan.recipe, build)
     metadata = plan.described()
+    metadata["runtime"]["compiled"] = compiled
     metadata["functions"] = [function.signature.name for function in traced.functions]
     metadata["outputs"] = _outputs(traced)
     proto = meta_graph.add(plan.model, plan.recipe.work, traced, metadata)

@@ -33,6 +33,10 @@ class GraphError(IgTfError):
     """The graph holds something that cannot be copied or differentiated without lying."""
 
 
+class CompileError(GraphError):
+    """The path and its gradient cannot be compiled by XLA."""
+
+
 class OutputError(IgTfError):
     """The output exists already, or cannot be written."""
 
@@ -43,3 +47,7 @@ class RecordError(IgTfError):
 
 class ResultsError(IgTfError, ValueError):
     """A results file cannot be read or written as asked."""
+
+
+class RuntimeProfileError(IgTfError):
+    """A runtime profile does not exist, or has unknown fields or wrong values."""

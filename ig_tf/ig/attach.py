@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from ig_tf.graph import surgery
-from ig_tf.ig import integrate
+from ig_tf.ig import compiled, integrate
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
 from ig_tf.ig.targets import TOP
 from ig_tf.ig.tokens import longest, padding, per_id, sent
@@ -102,14 +102,15 @@ def _rows_of(point, recipe, values):
 def _integrated(recipe, path, values):
     """What each point shows, each point's total, and F at the baseline."""
     start = path.function(path.baselines, path.fixed)
+    chunks = compiled.Chunks(recipe.runtime) if recipe.runtime.xla else integrate.Chunks()
     if recipe.prefix is not None:
-        integrals = integrate.integrals_stepwise(path, recipe.rule)
+        integrals = integrate.integrals_stepwise(path, recipe.rule, chunks)
     else:
         rows = recipe.rows_per_chunk
         if rows is None:
-            rows = integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
-                                             [point.shape for point in recipe.points])
-        integrals = integrate.integrals(path, recipe.rule, rows)
+            rows = integrate.rows_for_budget(recipe.runtime.memory_budget, recipe.bytes_per_row,
+                                             path.inputs, [point.shape for point in recipe.points])
+        integrals = integrate.integrals(path, recipe.rule, rows, chunks)
     attributions = integrate.attributions(path, integrals)
     shown = []
     for point, attribution, integral in zip(recipe.points, attributions, integrals):
@@ -134,11 +135,14 @@ def _path(recipe, xs, extras, index, shared, sizes=None):
     baselines = [tf.broadcast_to(tf.cast(tf.constant(recipe.baseline.values[point.name]), x.dtype),
                                  tf.shape(x)) for point, x in zip(recipe.points, xs)]
 
+    def resized(rows):
+        return {name: surgery.resized(value, recipe.copy.sizes[name], examples, rows)
+                for name, value in (sizes or {}).items()}
+
     def scores(rows, given_extras):
         given = {**shared, **given_extras}
-        for name, value in (sizes or {}).items():
-            given[name] = surgery.resized(value, recipe.copy.sizes[name], examples,
-                                          tf.shape(rows[0])[0])
+        if not given.keys() >= (sizes or {}).keys():
+            given.update(resized(tf.shape(rows[0])[0]))
         given.update({point.tensor: _folded(point, row)
                       for point, row in zip(recipe.points, rows)})
         given.pop(TOP, None)
@@ -147,7 +151,21 @@ def _path(recipe, xs, extras, index, shared, sizes=None):
     def function(rows, given_extras):
         return _selected(recipe.target, scores(rows, given_extras), given_extras.get(TOP))
 
-    return integrate.Path(function, scores, xs, baselines, extras)
+    return integrate.Path(function, scores, xs, baselines, extras, resized,
+                          _of_request(recipe, shared, sizes or {}))
+
+
+def _of_request(recipe, shared, sizes):
+    """What all rows share and the request decides: whole tensors, and numbers of shapes."""
+    moved = surgery.downstream(recipe.work.inputs.values())
+    found = [shared[name] for name in recipe.copy.shared if name in moved]
+    for name, counts in recipe.copy.sizes.items():
+        known = compiled.known_entries(recipe.work.tensor(name))
+        places = [place for place, counted in enumerate(counts)
+                  if not counted and (known is None or known[place] is None)]
+        if places and name in sizes:
+            found.append(tf.gather(tf.reshape(sizes[name], [-1]), places))
+    return found
 
 
 def _unfolded(point, tensor, batch):
@@ -245,7 +263,8 @@ def _selected(target, scores, index):
     if target.index is None:
         return tf.reshape(scores, tf.shape(scores)[:1])
     if target.index == TOP:
-        return tf.gather(scores, index, batch_dims=1, axis=1)
+        rows = tf.range(tf.shape(scores, out_type=tf.int64)[0])  # 1.15 has no batch_dims here
+        return tf.gather_nd(scores, tf.stack([rows, index], 1))
     return scores[(slice(None), *target.index)]
 
 

@@ -11,8 +11,6 @@ import tensorflow as tf
 
 from ig_tf.errors import GraphError
 
-ACTIVATION_BUDGET = 128 << 20  # bytes that the rows of one chunk may hold in activations
-
 
 @dataclasses.dataclass(frozen=True)
 class Path:
@@ -25,6 +23,9 @@ class Path:
       baselines: tensors x', of the same shapes.
       extras: {name: (tensor, axis)} that the function also needs, repeated along their axis with
         the rows of their example.
+      sizes: callable(rows) -> {name: integer tensor} of shapes from outside for that many rows;
+        the function makes what is not among its extras itself.
+      varying: tensors from outside that belong to all rows and differ from request to request.
     """
 
     function: object
@@ -32,6 +33,8 @@ class Path:
     inputs: list
     baselines: list
     extras: dict
+    sizes: object = lambda rows: {}
+    varying: list = ()
 
     @property
     def fixed(self):
@@ -39,23 +42,42 @@ class Path:
         return {name: tensor for name, (tensor, _) in self.extras.items()}
 
 
-def integrals(path, rule, rows_per_chunk):
+class Chunks:
+    """How the path is cut into chunks, and how one is computed: here as it comes."""
+
+    def sizes(self, steps, rows, batch):
+        """Examples and steps of one chunk, scalars: whole examples with all their steps, or
+        steps of one example."""
+        del batch
+        rows = tf.maximum(rows, 1)
+        return tf.maximum(rows // steps, 1), tf.minimum(steps, rows)
+
+    def sums(self, path, rule, width, examples, first_step, end_step):
+        """Weighted gradient sums [examples, ...] over some steps of one chunk."""
+        del width
+        return _chunk(path, rule, examples, first_step, end_step)
+
+    def whole(self, path, rule, step):
+        """The weighted gradients of the whole batch at one step."""
+        return _whole(path, rule, step)
+
+
+def integrals(path, rule, rows_per_chunk, chunks=Chunks()):
     """The integral of dF/dx over the path, for each point.
 
     Args:
       path: a `Path`.
       rule: a quadrature `Rule`.
-      rows_per_chunk: scalar int32 tensor or int: rows of (example, step) pairs at a time. A chunk
-        holds whole examples with all their steps, or steps of one example.
+      rows_per_chunk: scalar int32 tensor or int: rows of (example, step) pairs at a time.
+      chunks: a `Chunks`.
 
     Returns:
       One tensor per point, of its shape; float32 for half precision.
     """
     batch = tf.shape(path.inputs[0])[0]
     steps = rule.steps
-    rows = tf.maximum(rows_per_chunk, 1)
-    steps_at_once = tf.minimum(steps, rows)
-    examples_at_once = tf.maximum(rows // steps, 1)
+    width = chunks.sizes(steps, rows_per_chunk, batch)
+    examples_at_once, steps_at_once = width
     step_chunks = -(-steps // steps_at_once)
     turns = step_chunks * -(-batch // examples_at_once)
     start = [tf.zeros_like(x, accumulator(x.dtype)) for x in path.inputs]
@@ -64,7 +86,8 @@ def integrals(path, rule, rows_per_chunk):
         first = index // step_chunks * examples_at_once
         examples = tf.range(first, tf.minimum(first + examples_at_once, batch))
         step = index % step_chunks * steps_at_once
-        gradients = _chunk(path, rule, examples, step, tf.minimum(step + steps_at_once, steps))
+        gradients = chunks.sums(path, rule, width, examples, step,
+                                tf.minimum(step + steps_at_once, steps))
         return (index + 1, *(_added(total, examples, gradient)
                              for total, gradient in zip(sums, gradients)))
 
@@ -97,12 +120,12 @@ def _added(total, examples, gradient):
     return tf.cond(tf.size(total) > 0, add, lambda: total)
 
 
-def integrals_stepwise(path, rule):
+def integrals_stepwise(path, rule, chunks=Chunks()):
     """The same, one step at a time over the whole batch: needs nothing but independent rows."""
     start = [tf.zeros_like(x, accumulator(x.dtype)) for x in path.inputs]
 
     def turn(index, *sums):
-        gradients = _whole(path, rule, index)
+        gradients = chunks.whole(path, rule, index)
         return (index + 1, *(total + gradient for total, gradient in zip(sums, gradients)))
 
     shapes = tuple(x.shape for x in path.inputs)
@@ -134,7 +157,7 @@ def _whole(path, rule, index):
     alpha = tf.constant(rule.nodes, tf.float64)[index]
     weights = tf.fill(tf.shape(path.inputs[0])[:1],
                       tf.constant(rule.weights, tf.float64)[index])
-    return _weighted_gradients(path.function, _at(path, alpha), path.fixed, weights)
+    return weighted_gradients(path.function, _at(path, alpha), path.fixed, weights)
 
 
 def _chunk(path, rule, examples, first_step, end_step):
@@ -155,12 +178,12 @@ def _chunk(path, rule, examples, first_step, end_step):
     weights = tf.tile(tf.constant(rule.weights, tf.float64)[first_step:end_step], [count])
     extras = {name: tf.gather(tensor, row_of, axis=axis)
               for name, (tensor, axis) in path.extras.items()}
-    gradients = _weighted_gradients(path.function, rows, extras, weights)
+    gradients = weighted_gradients(path.function, rows, extras, weights)
     return [tf.reduce_sum(tf.reshape(gradient, tf.concat([[count, width], tf.shape(x)[1:]], 0)), 1)
             for gradient, x in zip(gradients, path.inputs)]
 
 
-def _weighted_gradients(function, rows, extras, weights):
+def weighted_gradients(function, rows, extras, weights):
     """dF/drows times the weight of each row, in the accumulator's type.
 
     The weights enter as the upstream gradient, which costs nothing; in half precision they would
@@ -197,10 +220,11 @@ def accumulator(dtype):
     return dtype if dtype.size >= 4 else tf.float32
 
 
-def rows_for_budget(bytes_per_row, points, shapes):
+def rows_for_budget(budget, bytes_per_row, points, shapes):
     """Rows whose activations fit the budget.
 
     Args:
+      budget: bytes.
       bytes_per_row: activations of one row where every unknown dimension is 1.
       points: tensors x.
       shapes: their static shapes, None where unknown.
@@ -214,5 +238,5 @@ def rows_for_budget(bytes_per_row, points, shapes):
         if unknown:
             sizes = tf.gather(tf.shape(x, out_type=tf.int64), unknown)
             growth = tf.maximum(growth, tf.reduce_prod(sizes))
-    rows = np.int64(ACTIVATION_BUDGET // max(bytes_per_row, 1)) // tf.maximum(growth, 1)
+    rows = np.int64(budget // max(bytes_per_row, 1)) // tf.maximum(growth, 1)
     return tf.cast(tf.clip_by_value(rows, 1, 1 << 20), tf.int32)

@@ -7,6 +7,7 @@ import numpy as np
 from ig_tf.errors import GraphError, PointError
 from ig_tf.graph import surgery
 from ig_tf.graph.states import SHARED, Distinct, Mixed, Rows, Values
+from ig_tf.ig import runtime as runtimes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Recipe:
       reason: why each example runs alone, else None.
       rows_per_chunk: a fixed number of rows, or None for the memory budget.
       bytes_per_row: estimate of the activations of one row.
+      runtime: the `RuntimeProfile`.
     """
 
     work: object
@@ -36,6 +38,7 @@ class Recipe:
     reason: object
     rows_per_chunk: object
     bytes_per_row: int
+    runtime: object = runtimes.DEFAULT
 
     def needed(self):
         """Tensors of the working graph that the function takes from the model, run once."""
@@ -48,7 +51,8 @@ class Recipe:
         return [self.work.tensor(name) for name in dict.fromkeys(names)]
 
 
-def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None):
+def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None,
+            runtime=runtimes.DEFAULT):
     """Plans the copy, by rows where these are proved independent, else example by example."""
     tensors = [work.tensor(point.tensor) for point in points]
     goal = work.tensor(target.tensor)
@@ -71,7 +75,7 @@ def prepare(work, states, target, points, baseline, rule, rows_per_chunk=None):
             work, inputs, list({t.name: t for t in [*tensors, *outside, goal]}.values()),
             {name: state for name, state in alone.items() if state == SHARED})
     return Recipe(work, target, tuple(points), baseline, rule, copy, prefix, reason,
-                  rows_per_chunk, _bytes_per_row(work, copy))
+                  rows_per_chunk, _bytes_per_row(work, copy), runtime)
 
 
 def _refuse_values(states, tensors):
