@@ -16,6 +16,8 @@ from ig_tf.errors import GraphError
 from ig_tf.model.ops import is_known, op_def, op_types
 
 TABLES = {"1.15": "tensorflow_1_15.json"}  # {target version of a profile: its ops}
+# Attributes that change no value: they say that an operand is a gradient, or a name for messages.
+HINTS = frozenset({"grad_a", "grad_b", "grad_x", "grad_y", "debug_name"})
 
 
 @functools.lru_cache(maxsize=None)
@@ -83,7 +85,7 @@ def _fit_node(node, table):
         if name.startswith("_"):
             continue
         if name not in known:
-            if name in defaults and defaults[name] == value:
+            if name in HINTS or name in defaults and defaults[name] == value:
                 del node.attr[name]
             else:
                 yield f"attribute {name} of {node.op}"
