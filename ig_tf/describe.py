@@ -12,6 +12,7 @@ def plan_text(described):
              f"baseline    {described['baseline']}",
              f"rule        {rule['name']}, {rule['steps']} nodes",
              f"loop        {_loop(described['chunking'])}",
+             f"runtime     {_runtime(described['runtime'])}",
              f"copied      {described['copied_ops']} ops; {described['shared_tensors']} tensors "
              "are shared with the model"]
     lines += points_text(described["points"])
@@ -93,6 +94,12 @@ def _loop(chunking):
         return f"{chunking['mode']} ({chunking['reason']})"
     rows = chunking["rows"]
     return f"{chunking['mode']}, " + (f"{rows} at a time" if isinstance(rows, int) else rows)
+
+
+def _runtime(profile):
+    xla = {True: "XLA", False: "no XLA"}.get(profile["xla"], "XLA where it can be")
+    old = f", for TensorFlow {profile['tensorflow']}" if profile["tensorflow"] else ""
+    return f"{profile['name']}: {profile['memory_budget'] >> 20} MiB per chunk, {xla}{old}"
 
 
 def _listed(title, items):

@@ -13,6 +13,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 import builders
 import ig_tf
@@ -124,14 +125,14 @@ def recurrent(x, first, second):
     return tf.nn.softmax(tf.matmul(state, second))
 
 
-def endless(x, first, second):
+def by_value(x, first, second):
     """A loop of which nothing says how often it turns at most."""
     def turn(index, state):
         return index + 1, tf.tanh(tf.matmul(x, first) + state * 0.5)
 
+    turns = tf.cast(tf.reduce_max(tf.abs(x)), tf.int32) + 2
     start = (tf.constant(0), tf.zeros([tf.shape(x)[0], 5], tf.float64))
-    _, state = tf.while_loop(lambda index, state: tf.reduce_sum(tf.abs(state)) < 1.0 + tf.cast(
-        index, tf.float64), turn, start)
+    _, state = tf.while_loop(lambda index, _: index < turns, turn, start)
     return tf.nn.softmax(tf.matmul(state, second))
 
 
@@ -228,23 +229,50 @@ def compilations(tmp_path, name, loader, model, requests):
                 if re.search("ig_tf_attributions", file.name)])
 
 
+@pytest.mark.parametrize("saver", builders.SAVERS)
+def test_the_c_library_compiles_and_answers_the_same(saver, saved, tmp_path):
+    """As a server loads it: no Python of TensorFlow, and XLA compiles there too."""
+    folder = saved("network", saver, XLA)
+    request = request_of("network", 7)
+    np.save(tmp_path / "x.npy", request["x"])
+    model, = saved_model_pb2.SavedModel.FromString(
+        pathlib.Path(folder, "saved_model.pb").read_bytes()).meta_graphs
+    model = model.signature_def["attributions"]
+    keys = sorted(key for key in model.outputs if key.startswith(("attributions/", "prediction")))
+    library = next(pathlib.Path(tf.sysconfig.get_lib()).glob("libtensorflow_cc.so*"))
+    program = pathlib.Path(__file__).with_name("c_session.py")
+    dump = tmp_path / "dump"
+    done = subprocess.run(
+        [sys.executable, program, library, folder, tmp_path / "answer.npz",
+         f"{model.inputs['x'].name}={tmp_path / 'x.npy'}", "--",
+         *(model.outputs[key].name for key in keys)], capture_output=True, text=True, timeout=300,
+        env={**os.environ, "XLA_FLAGS": f"--xla_dump_to={dump} --xla_dump_hlo_as_text"},
+        check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    plain = builders.open_v1(saved("network", saver, PROFILES["cpu"]))(**request)
+    with np.load(tmp_path / "answer.npz") as answer:
+        assert_same({key: answer[f"value_{place}"] for place, key in enumerate(keys)},
+                    {key: plain[key] for key in keys})
+    assert list(dump.glob("*ig_tf_attributions*before_optimizations.txt"))
+
+
 def test_few_shapes_are_compiled_for_batches_of_1_to_64(saved, tmp_path):
     model = saved("network", "tf1", XLA)
-    requests = [(batch, 3) for batch in (*range(1, 65), 0)]
+    requests = [(batch, 3) for batch in (*range(1, 21), 0, 31, 32, 33, 63, 64)]
     assert compilations(tmp_path, "network", "v1", model, requests) == 2  # 16 do not fit the rows
 
 
 def test_only_listed_lengths_are_compiled(saved, tmp_path):
     model = saved("words", "tf2", LENGTHS)
-    requests = [(batch, length) for batch in (1, 3, 8) for length in range(1, 9)]
+    requests = [(batch, length) for batch in (1, 6) for length in (1, 2, 3, 4, 5, 6)]
     # Two buckets that fit, by the lengths 1, 3 and 5.
     assert compilations(tmp_path, "words", "v2", model, requests) == 6
 
 
 def test_what_cannot_be_compiled_is_named_before_anything_is_written(tmp_path):
-    builders.save_tf2(tmp_path / "model", endless, MODELS["network"][1], WEIGHTS)
+    builders.save_tf2(tmp_path / "model", by_value, MODELS["network"][1], WEIGHTS)
     model = ig_tf.load(tmp_path / "model")
-    profile = RuntimeProfile("demanded", xla=True, batch_buckets=(1,))
+    profile = RuntimeProfile("demanded", xla=True, batch_buckets=(1,), lengths=(3,))
     with pytest.raises(CompileError, match="TensorList.*constant.*node '"):
         ig_tf.save(ig_tf.instrument(model, target="score:0", runtime=profile), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -12,7 +12,8 @@ from tensorflow.python.framework import kernels
 
 from ig_tf.errors import CompileError, GraphError
 from ig_tf.export import functions, old_runtime
-from ig_tf.ig import attach
+from ig_tf.graph import work as working
+from ig_tf.ig import attach, compiled
 from ig_tf.ig.runtime import AUTO
 from ig_tf.model.nodes import needed_functions
 
@@ -50,17 +51,30 @@ def trace(model, recipe, build=attach.outputs):
         return functions.trace(recipe, build), "no: the runtime profile leaves XLA off"
     try:
         traced = functions.trace(recipe, build)
+        _unmark(traced.functions)
         refuse_uncompilable(traced.functions)
         return traced, _said(profile)
     except CompileError as error:
         if profile.xla != AUTO:
             raise
-        plain = dataclasses.replace(recipe, runtime=dataclasses.replace(profile, xla=False))
-        return functions.trace(plain, build), f"no: {error}"
+        reason = str(error)
+    # Loops are differentiated in another way for XLA, and TensorFlow keeps what it made for them
+    # under their functions' names: the second trace is of functions with names of their own.
+    plain = dataclasses.replace(recipe, work=working.build(model),
+                                runtime=dataclasses.replace(profile, xla=False))
+    return functions.trace(plain, build), f"no: {reason}"
+
+
+def _unmark(functions_):
+    """The same function, called where it shall run as it is."""
+    for function in functions_:
+        for node in function.node_def:
+            if MUST_COMPILE in node.attr and compiled.AS_IT_IS in node.name.split("/"):
+                node.attr[MUST_COMPILE].b = False
 
 
 def _said(profile):
-    text = (f"yes: chunks of {', '.join(map(str, profile.batch_buckets))} examples")
+    text = f"yes: chunks of {', '.join(map(str, profile.batch_buckets))} examples"
     return text + (f"; where the request decides sizes, {', '.join(map(str, profile.lengths))}"
                    if profile.lengths else "")
 

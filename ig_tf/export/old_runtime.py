@@ -1,8 +1,8 @@
 """What is added fits an older TensorFlow: what that one does not know is left off or refused.
 
 tensorflow_1_15.json says what ops TensorFlow 1.15.5 has, and which kernels on a CPU
-(tests/old/list_operations.py wrote it there). A table does not know all: kernels differ within an op too, so the tests run the
-real one.
+(tests/old/list_operations.py wrote it there). A table does not know all: kernels differ within an
+op too, so the tests run the real one.
 """
 
 import functools

@@ -11,6 +11,8 @@ import tensorflow as tf
 from ig_tf.errors import CompileError
 from ig_tf.ig import integrate
 
+AS_IT_IS = "as_it_is"  # a call in this scope is written without the mark for XLA
+
 
 class Chunks(integrate.Chunks):
     """Chunks of a profile's buckets.
@@ -63,15 +65,22 @@ class Chunks(integrate.Chunks):
 
     def _run(self, function, sizes):
         """The function compiled, or as it is where a size of the request is not listed."""
+        compiled = tf.function(function, jit_compile=True, autograph=False)
         if not sizes:
-            return tf.function(function, jit_compile=True, autograph=False)()
+            return compiled()
         if not self.profile.lengths:
             raise CompileError("sizes inside differ from request to request, and the runtime "
                                "profile lists no lengths to compile")
         sizes = tf.concat(sizes, 0)
-        listed = tf.reduce_any(tf.equal(sizes[:, None], tf.constant((1, *self.profile.lengths))), 1)
-        return tf.cond(tf.reduce_all(listed),
-                       tf.function(function, jit_compile=True, autograph=False), function)
+        known = tf.constant((1, *self.profile.lengths))
+        listed = tf.reduce_all(tf.reduce_any(tf.equal(sizes[:, None], known), 1))
+        compiled = compiled.get_concrete_function()  # traced once, for both branches
+        return tf.cond(listed, compiled, lambda: _as_it_is(compiled))
+
+
+def _as_it_is(compiled):
+    with tf.name_scope(AS_IT_IS):
+        return compiled()
 
 
 def _summed(path, ends, extras, fixed, alphas, weights, real):
