@@ -8,7 +8,6 @@ import dataclasses
 import functools
 
 import tensorflow as tf
-from tensorflow.python.framework import kernels
 
 from ig_tf.errors import CompileError, GraphError
 from ig_tf.export import functions, old_runtime
@@ -16,6 +15,7 @@ from ig_tf.graph import work as working
 from ig_tf.ig import attach, compiled
 from ig_tf.ig.runtime import AUTO
 from ig_tf.model.nodes import needed_functions
+from ig_tf.model.ops import kernels_of
 
 MUST_COMPILE = "_XlaMustCompile"
 _DEVICE = "XLA_CPU_JIT"  # each kind of device has such a list; this one is in every TensorFlow
@@ -140,11 +140,7 @@ def xla_kernels():
     TensorFlow fills this list when it first compiles something: here, one addition of our own.
     """
     tf.function(lambda number: number + 1, jit_compile=True, autograph=False)(tf.constant(1.0))
-    found = {}
-    for kernel in kernels.get_all_registered_kernels().kernel:
-        if kernel.device_type == _DEVICE:
-            found.setdefault(kernel.op, []).append(
-                {one.name: set(one.allowed_values.list.type) for one in kernel.constraint})
+    found = kernels_of(_DEVICE)
     if not found:
         raise GraphError(f"TensorFlow {tf.__version__} does not say what XLA can compile; use a "
                          "runtime profile with \"xla\": false.")
