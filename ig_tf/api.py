@@ -5,13 +5,14 @@ import dataclasses
 import tensorflow as tf
 
 from ig_tf.errors import GraphError
-from ig_tf.export import functions, meta_graph
+from ig_tf.export import compiling, meta_graph
 from ig_tf.export import saved_model as writer
 from ig_tf.graph import batch_axes
 from ig_tf.graph import work as working
 from ig_tf.ig import attach, baselines, quadrature, targets
 from ig_tf.ig import recipe as recipes
 from ig_tf.ig import request as requests
+from ig_tf.ig import runtime as runtimes
 from ig_tf.model import artifact, randomness
 from ig_tf.model.asked import Asked
 from ig_tf.model.model import ATTRIBUTIONS, CUSTOM, Model
@@ -92,6 +93,7 @@ class Plan:
             "frontier": recipe.front.described(),
             **({"calibration": self.calibration} if self.calibration else {}),
             "chunking": self._chunking(),
+            "runtime": recipe.runtime.described(),
             "copied_ops": len(recipe.copy.operations),
             "shared_tensors": len(recipe.copy.shared) + len(recipe.copy.per_example),
             "batch": {"axes": recipe.lie.axes, "examples": recipe.lie.count},
@@ -182,7 +184,7 @@ def _refuse_random(work, goal):
 
 
 def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps=STEPS,
-               rule=None, rows_per_chunk=None, custom=()):
+               rule=None, rows_per_chunk=None, custom=(), runtime=runtimes.DEFAULT.name):
     """Plans the attribution signature of a model; nothing is written or executed, but by a
     `Calibration`.
 
@@ -199,16 +201,19 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
       rows_per_chunk: rows of (example, step) pairs at a time; None for the memory budget.
       custom: what a request may choose: names out of "target", "baseline", "refinement" and
         "baseline/NAME". Where there are any, a second signature `attributions_custom` takes them.
+      runtime: a key of `ig_tf.ig.runtime.PROFILES`, a FILE.json with its fields, or a
+        `RuntimeProfile`.
 
     Returns:
       A `Plan` for `save`.
     """
+    profile = runtimes.resolve(runtime)
     located = model if isinstance(model, Located) else locate(model, target, points)
     start = baselines.resolve(baseline, located.cut.points)
     choose = getattr(steps, "choose", None)
     built = quadrature.build(rule or RULE, STEPS if choose else steps)
     recipe = recipes.prepare(located.work, located.lie, located.target, located.cut.points,
-                             start, built, rows_per_chunk)
+                             start, built, rows_per_chunk, profile)
     plan = Plan(located.model, recipe, located.cut)
     plan = choose(plan, rule) if choose else plan
     return dataclasses.replace(plan, custom=requests.plan(located, plan.recipe, custom))
@@ -227,8 +232,11 @@ def save(plan, output, link=False, overwrite=False, build=attach.outputs):
     Returns:
       The metadata, as written to assets.extra/ig_tf.json.
     """
-    traced = [functions.trace(recipe, build, name) for name, recipe in plan.signatures.items()]
+    made = [compiling.trace(plan.model, recipe, build, name)
+            for name, recipe in plan.signatures.items()]
+    traced = [function for function, _ in made]
     metadata = plan.described()
+    metadata["runtime"]["compiled"] = made[0][1]
     metadata["functions"] = [function.signature.name for one in traced
                              for function in one.functions]
     metadata["outputs"] = _outputs(traced[0])

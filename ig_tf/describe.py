@@ -13,6 +13,7 @@ def plan_text(described):
              f"rule        {rule['name']}, {rule['steps']} nodes",
              f"frontier    {_frontier(described['frontier'])}",
              f"loop        {_loop(described['chunking'])}",
+             f"runtime     {_runtime(described['runtime'])}",
              f"copied      {described['copied_ops']} ops; {described['shared_tensors']} tensors "
              "are shared with the model"]
     lines += points_text(described["points"])
@@ -111,6 +112,12 @@ def _frontier(frontier):
     places = ", ".join(f"{place['tensor']} {_shape(place['shape'] or ())}".removesuffix(" []")
                        for place in frontier["tensors"])
     return f"{places}; {frontier['hoisted_ops']} affine ops before it run once per request"
+
+
+def _runtime(profile):
+    xla = {True: "XLA", False: "no XLA"}.get(profile["xla"], "XLA where it can be")
+    old = f", for TensorFlow {profile['tensorflow']}" if profile["tensorflow"] else ""
+    return f"{profile['name']}: {profile['memory_budget'] >> 20} MiB per chunk, {xla}{old}"
 
 
 def _listed(title, items):

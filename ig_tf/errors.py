@@ -37,6 +37,10 @@ class CalibrationError(IgTfError):
     """No rule that was tried reaches the error that was asked for, or the rows do not allow it."""
 
 
+class CompileError(GraphError):
+    """The path and its gradient cannot be compiled by XLA."""
+
+
 class OutputError(IgTfError):
     """The output exists already, or cannot be written."""
 
@@ -47,3 +51,7 @@ class RecordError(IgTfError):
 
 class ResultsError(IgTfError, ValueError):
     """A results file cannot be read or written as asked."""
+
+
+class RuntimeProfileError(IgTfError):
+    """A runtime profile does not exist, or has unknown fields or wrong values."""

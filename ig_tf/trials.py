@@ -9,7 +9,7 @@ import numpy as np
 
 from ig_tf import api
 from ig_tf.errors import OutputError
-from ig_tf.ig import attach
+from ig_tf.ig import attach, runtime
 from ig_tf.run import artifact
 from ig_tf.run.attribute import input_values
 from ig_tf.run.results import status_of
@@ -119,7 +119,9 @@ class Bench:
 
     def ladder(self, rules, rows):
         """Answers of several rules: a list for each rule, of an `Answer` for each row."""
-        loaded = self._saved(self.plan, attach.by_each_rule(rules))
+        recipe = dataclasses.replace(self.plan.recipe, runtime=runtime.DEFAULT)  # numbers are equal
+        loaded = self._saved(dataclasses.replace(self.plan, recipe=recipe),
+                             attach.by_each_rule(rules))
         found = [[] for _ in rules]
         for answer in self._run(loaded, rows):
             keys = _attribution_keys(answer)
@@ -152,7 +154,7 @@ class Bench:
         """One row at a time: nothing is padded, and each has its own rule."""
         said = time.monotonic()
         for count, row in enumerate(input_values(loaded, rows, range(len(rows)))):
-            yield loaded.run({name: artifact.stacked([value]) for name, value in row.items()})
+            yield loaded.answer([row])
             if time.monotonic() - said > QUIET_SECONDS:
                 said = time.monotonic()
                 self.say(f"  {count + 1} of {len(rows)} rows")

@@ -51,6 +51,11 @@ _CUSTOM = flags.DEFINE_list(
     "custom", [], "What a request may choose, in a second signature attributions_custom: target "
     "(index of the class), baseline (of each point; baseline/NAME for one), refinement (0, 1 or 2: "
     "as many nodes as --steps, 4 or 16 times as many).")
+_RUNTIME = flags.DEFINE_string(
+    "runtime", "cpu", "For which machine and TensorFlow: cpu; accelerator (the path is compiled by "
+    "XLA where it can be, for a few batch sizes); tf1.15 (only what TensorFlow 1.15 can read is "
+    "added); or a FILE.json with any of memory_budget (bytes of one chunk's activations), xla "
+    "(true, false, \"auto\"), batch_buckets, lengths, compute_dtype, tensorflow.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Show the plan, write no model.")
 _PLAN = flags.DEFINE_string("plan", None, "Write the plan as JSON to this file.")
 _LINK = flags.DEFINE_bool("link", False, "Hard links instead of copies of variables and assets.")
@@ -65,7 +70,8 @@ def main(_):
         raise IgTfError("--output=DIR is needed (or --dry_run, to see the plan only).")
     model = model_flags.load()
     plan = api.instrument(model, values.target, model_flags.points(values.points),
-                          _BASELINE.value, _steps(), _RULE.value, _ROWS.value, _CUSTOM.value)
+                          _BASELINE.value, _steps(), _RULE.value, _ROWS.value, _CUSTOM.value,
+                          _RUNTIME.value)
     described = plan.described()
     print(describe.plan_text(described))
     if plan.calibration:
@@ -76,7 +82,9 @@ def main(_):
     if _DRY_RUN.value:
         print("\ndry run: nothing was written")
         return 0
-    api.save(plan, _OUTPUT.value, _LINK.value, _OVERWRITE.value)
+    metadata = api.save(plan, _OUTPUT.value, _LINK.value, _OVERWRITE.value)
+    if plan.recipe.runtime.xla:
+        print(f"\ncompiled by XLA: {metadata['runtime']['compiled']}")
     print(f"\nwrote {_OUTPUT.value}: its signature `attributions` answers in any TensorFlow")
     print(f"next: ig-tf attribute --model={_OUTPUT.value} --input=FILE --output=results.jsonl")
     return 0

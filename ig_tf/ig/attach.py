@@ -6,7 +6,7 @@ import functools
 import tensorflow as tf
 
 from ig_tf.graph import surgery
-from ig_tf.ig import front, integrate, ladder, pilot
+from ig_tf.ig import compiled, front, integrate, ladder, pilot
 from ig_tf.ig import request as requests
 from ig_tf.ig.examples import examples_of, nothing
 from ig_tf.ig.layout import examples_first, folds_of, shape_first
@@ -196,17 +196,18 @@ def _integrated(recipe, path, values, request):
 def _integrals(recipe, path, request):
     """The integral of dF/dz, by the recipe's rule or by those that the request chooses."""
     rows = _rows_at_once(recipe, path)
+    chunks = compiled.Chunks(recipe.runtime) if recipe.runtime.xla else integrate.Chunks()
     if request.refinement is None:
         rule = pilot.placed(recipe.rule, path, rows)
         if rows is None:
-            return integrate.integrals_stepwise(path, rule)
-        return integrate.integrals(path, rule, rows)
+            return integrate.integrals_stepwise(path, rule, chunks)
+        return integrate.integrals(path, rule, rows, chunks)
     rules = recipe.custom.rules
     if recipe.prefix is not None:
-        return ladder.integrals_alone(path, rules, request.refinement)
+        return ladder.integrals_alone(path, rules, request.refinement, chunks)
     if rows is None:
-        return ladder.integrals_stepwise(path, rules, request.refinement)
-    return ladder.integrals(path, rules, request.refinement, rows)
+        return ladder.integrals_stepwise(path, rules, request.refinement, chunks)
+    return ladder.integrals(path, rules, request.refinement, rows, chunks)
 
 
 def _rows_at_once(recipe, path):
@@ -215,8 +216,8 @@ def _rows_at_once(recipe, path):
         return None
     if recipe.rows_per_chunk is not None:
         return recipe.rows_per_chunk
-    return integrate.rows_for_budget(recipe.bytes_per_row, path.inputs,
-                                     [place.shape for place in recipe.front.places])
+    return integrate.rows_for_budget(recipe.runtime.memory_budget, recipe.bytes_per_row,
+                                     path.inputs, [place.shape for place in recipe.front.places])
 
 
 def _keys(recipe, values, found, prediction, index):

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from ig_tf.errors import GraphError
 
-ACTIVATION_BUDGET = 128 << 20  # bytes that the rows of one chunk may hold in activations
 CHUNK = 20 << 20  # bytes of one chunk's places on the path: measured on CPUs, flat from 10 to 30 MB
 
 
@@ -28,6 +27,9 @@ class Path:
         the rows of their example.
       silent: for each input, whether no derivative may come back to it.
       line: where inputs and baselines come from; nothing here looks at it.
+      sizes: callable(rows) -> {name: integer tensor} of shapes from outside for that many rows;
+        the function makes what is not among its extras itself.
+      varying: tensors from outside that belong to all rows and differ from request to request.
     """
 
     function: object
@@ -37,6 +39,8 @@ class Path:
     extras: dict
     silent: tuple
     line: object = None
+    sizes: object = lambda rows: {}
+    varying: list = ()
 
     @property
     def fixed(self):
@@ -59,22 +63,41 @@ class Placed:
     steps: int
 
 
-def integrals(path, rule, rows_per_chunk):
+class Chunks:
+    """How the path is cut into chunks, and how one is computed: here as it comes."""
+
+    def sizes(self, steps, rows, batch):
+        """Examples and steps of one chunk, scalars: whole examples with all their steps, or
+        steps of one example; all chunks of nearly the same size."""
+        return _even(batch, tf.maximum(rows, 1) // steps), _even(steps, rows)
+
+    def sums(self, path, changed, rule, width, examples, first_step, end_step):
+        """Weighted gradient sums [examples, ...] over some steps of one chunk."""
+        del width
+        return _chunk(path, changed, rule, examples, first_step, end_step)
+
+    def whole(self, path, changed, rule, step):
+        """The weighted gradients of the whole batch at one step."""
+        return _whole(path, changed, rule, step)
+
+
+def integrals(path, rule, rows_per_chunk, chunks=Chunks()):
     """The integral of dF/dx over the path, for each point.
 
     Args:
       path: a `Path`.
       rule: a quadrature `Rule`, the same for all examples, or a `Placed`; its nodes, weights and
         steps may be tensors.
-      rows_per_chunk: scalar int32 tensor or int: rows of (example, step) pairs at a time. A chunk
-        holds whole examples with all their steps, or steps of one example.
+      rows_per_chunk: scalar int32 tensor or int: rows of (example, step) pairs at a time.
+      chunks: a `Chunks`.
 
     Returns:
       One tensor per point, of its shape; float32 for half precision.
     """
     batch = tf.shape(path.inputs[0])[0]
-    at_once, groups = _even(batch, tf.maximum(rows_per_chunk, 1) // rule.steps)
-    width, parts = _even(tf.convert_to_tensor(rule.steps), rows_per_chunk)
+    sizes = chunks.sizes(rule.steps, rows_per_chunk, batch)
+    at_once, width = sizes
+    groups, parts = tf.maximum(-(-batch // at_once), 1), -(-rule.steps // width)
     changed = changes(path)
     kinds = [accumulator(x.dtype) for x in path.inputs]
     shapes = [tf.TensorShape([None, *x.shape[1:]]) for x in path.inputs]
@@ -86,8 +109,8 @@ def integrals(path, rule, rows_per_chunk):
         group, part = index // parts, index % parts
         examples = tf.range(group * at_once, tf.minimum((group + 1) * at_once, batch))
         step = part * width
-        gradients = _chunk(path, changed, rule, examples, step,
-                           tf.minimum(step + width, rule.steps))
+        gradients = chunks.sums(path, changed, rule, sizes, examples, step,
+                                tf.minimum(step + width, rule.steps))
         sums = tf.cond(part > 0, lambda: [a + b for a, b in zip(sums, gradients)],
                        lambda: gradients)
         return index + 1, [one.write(group, total) for one, total in zip(found, sums)], sums
@@ -99,9 +122,9 @@ def integrals(path, rule, rows_per_chunk):
 
 
 def _even(count, at_once):
-    """Chunks of nearly the same size: (size of one, how many); at least one chunk."""
+    """The size of chunks of nearly the same size, none larger than asked for."""
     chunks = tf.maximum(-(-count // tf.maximum(at_once, 1)), 1)
-    return tf.maximum(-(-count // chunks), 1), chunks
+    return tf.maximum(-(-count // chunks), 1)
 
 
 def changes(path):
@@ -131,13 +154,13 @@ def attributions(path, integrals):
     return found
 
 
-def integrals_stepwise(path, rule):
+def integrals_stepwise(path, rule, chunks=Chunks()):
     """The same, one step at a time over the whole batch: needs nothing but independent rows."""
     start = [tf.zeros_like(x, accumulator(x.dtype)) for x in path.inputs]
     changed = changes(path)
 
     def turn(index, *sums):
-        gradients = _whole(path, changed, rule, index)
+        gradients = chunks.whole(path, changed, rule, index)
         return (index + 1, *(total + gradient for total, gradient in zip(sums, gradients)))
 
     shapes = tuple(x.shape for x in path.inputs)
@@ -170,7 +193,7 @@ def _at(path, changed, alpha):
 def _whole(path, changed, rule, index):
     alpha = tf.cast(rule.nodes, tf.float64)[..., index]
     weights = tf.cast(rule.weights, tf.float64)[..., index]
-    return _weighted_gradients(path, _at(path, changed, alpha), path.fixed, weights)
+    return weighted_gradients(path, _at(path, changed, alpha), path.fixed, weights)
 
 
 def _chunk(path, changed, rule, examples, first_step, end_step):
@@ -180,29 +203,29 @@ def _chunk(path, changed, rule, examples, first_step, end_step):
     rows = []
     for x, baseline, change in zip(path.inputs, path.baselines, changed):
         wide = accumulator(x.dtype)
-        alphas = _steps_of(rule.nodes, examples, wide)[:, first_step:end_step]
+        alphas = steps_of(rule.nodes, examples, wide)[:, first_step:end_step]
         alphas = tf.reshape(alphas, tf.concat([tf.shape(alphas), [1] * (x.shape.rank - 1)], 0))
         start = tf.cast(tf.gather(baseline, examples), wide)[:, None]
         points = start + alphas * tf.gather(change, examples)[:, None]
         flat = tf.reshape(points, tf.concat([[count * width], tf.shape(x)[1:]], 0))
         flat.set_shape([None] + x.shape[1:].as_list())
         rows.append(tf.cast(flat, x.dtype))
-    weights = _steps_of(rule.weights, examples, tf.float64)[:, first_step:end_step]
+    weights = steps_of(rule.weights, examples, tf.float64)[:, first_step:end_step]
     weights = tf.reshape(tf.broadcast_to(weights, [count, width]), [-1])
     extras = {name: tf.gather(tensor, row_of, axis=axis)
               for name, (tensor, axis) in path.extras.items()}
-    gradients = _weighted_gradients(path, rows, extras, weights)
+    gradients = weighted_gradients(path, rows, extras, weights)
     return [tf.reduce_sum(tf.reshape(gradient, tf.concat([[count, width], tf.shape(x)[1:]], 0)), 1)
             for gradient, x in zip(gradients, path.inputs)]
 
 
-def _steps_of(numbers, examples, dtype):
+def steps_of(numbers, examples, dtype):
     """Nodes or weights of some examples: [examples, steps], or [1, steps] where all share them."""
     numbers = tf.cast(numbers, dtype)
     return numbers[None] if numbers.shape.rank == 1 else tf.gather(numbers, examples)
 
 
-def _weighted_gradients(path, rows, extras, weights):
+def weighted_gradients(path, rows, extras, weights):
     """dF/drows times the weight of each row (or of all), in the accumulator's type.
 
     The weights enter as the upstream gradient, which costs nothing; in half precision they would
@@ -243,10 +266,12 @@ def accumulator(dtype):
     return dtype if dtype.size >= 4 else tf.float32
 
 
-def rows_for_budget(bytes_per_row, inputs, shapes):
+def rows_for_budget(budget, bytes_per_row, inputs, shapes):
     """Rows whose activations fit the budget, and whose places on the path fit a CPU's caches best.
 
     Args:
+      budget: bytes.
+      budget: bytes.
       bytes_per_row: activations of one row where every unknown dimension is 1.
       inputs: tensors at the end of the path.
       shapes: their static shapes, None where unknown.
@@ -261,6 +286,6 @@ def rows_for_budget(bytes_per_row, inputs, shapes):
         unknown = [axis for axis, dim in enumerate(shape) if dim is None and axis > 0]
         if unknown:
             growth = tf.maximum(growth, tf.reduce_prod(tf.gather(sizes, unknown)))
-    budget = np.int64(ACTIVATION_BUDGET // max(bytes_per_row, 1)) // tf.maximum(growth, 1)
+    budget = np.int64(budget // max(bytes_per_row, 1)) // tf.maximum(growth, 1)
     rows = tf.minimum(budget, np.int64(CHUNK) // tf.maximum(row, 1))
     return tf.cast(tf.clip_by_value(rows, 1, 1 << 20), tf.int32)

@@ -38,7 +38,7 @@ def rungs(rule):
     return (rule, *(quadrature.build(rule.name, rule.steps * factor) for factor in FACTORS[1:]))
 
 
-def integrals(path, rules, refinement, rows_per_chunk):
+def integrals(path, rules, refinement, rows_per_chunk, chunks=integrate.Chunks()):
     """As `integrate.integrals`, each example by its own rule.
 
     The examples of one rule go through the loop together, so that a rule that no example takes
@@ -48,7 +48,7 @@ def integrals(path, rules, refinement, rows_per_chunk):
       path: a `Path`.
       rules: the rules.
       refinement: [batch] int64, places of `rules`.
-      rows_per_chunk: as `integrate.integrals` takes it.
+      rows_per_chunk, chunks: as `integrate.integrals` takes them.
     """
     start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.inputs]
     chosen = _chosen(rules, path, rows_per_chunk)
@@ -58,7 +58,8 @@ def integrals(path, rules, refinement, rows_per_chunk):
 
         def added():
             found = integrate.integrals(_of_examples(path, examples),
-                                        _placed_at(chosen(place), examples), rows_per_chunk)
+                                        _placed_at(chosen(place), examples), rows_per_chunk,
+                                        chunks)
             return [_added(total, examples, one) for total, one in zip(sums, found)]
 
         return (place + 1, *tf.cond(tf.size(examples) > 0, added, lambda: list(sums)))
@@ -75,12 +76,12 @@ def _added(total, examples, found):
     return tf.cond(tf.size(total) > 0, add, lambda: total)
 
 
-def integrals_alone(path, rules, refinement):
+def integrals_alone(path, rules, refinement, chunks=integrate.Chunks()):
     """As `integrate.integrals_stepwise`, for one example [1] by its own rule."""
-    return integrate.integrals_stepwise(path, _chosen(rules, path)(refinement[0]))
+    return integrate.integrals_stepwise(path, _chosen(rules, path)(refinement[0]), chunks)
 
 
-def integrals_stepwise(path, rules, refinement):
+def integrals_stepwise(path, rules, refinement, chunks=integrate.Chunks()):
     """As `integrate.integrals_stepwise`, each example of the batch by its own rule."""
     start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.inputs]
     chosen = _chosen(rules, path)
@@ -88,7 +89,7 @@ def integrals_stepwise(path, rules, refinement):
     def turn(place, *sums):
         mine = tf.equal(refinement, place)
         found = tf.cond(tf.reduce_any(mine),
-                        lambda: integrate.integrals_stepwise(path, chosen(place)),
+                        lambda: integrate.integrals_stepwise(path, chosen(place), chunks),
                         lambda: list(sums))
         return (place + 1, *(
             tf.ensure_shape(tf.where(_along(mine, total), one, total), total.shape)

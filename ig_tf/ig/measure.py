@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from ig_tf.graph import surgery
-from ig_tf.ig import front, integrate
+from ig_tf.ig import compiled, front, integrate
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
 from ig_tf.ig.layout import examples_first, one_fold
 from ig_tf.ig.targets import TOP, Difference
@@ -78,11 +78,14 @@ def _path(recipe, asked, xs, values, extras, index, shared, sizes=None):
     baselines = [_start(recipe, asked.request, point, x) for point, x in zip(recipe.points, xs)]
     line = front.line(recipe, xs, baselines, values)
 
+    def resized(rows):
+        return {name: surgery.resized(value, recipe.copy.sizes[name], examples, rows)
+                for name, value in (sizes or {}).items()}
+
     def scores(rows, given_extras):
         given = {**shared, **given_extras}
-        for name, value in (sizes or {}).items():
-            given[name] = surgery.resized(value, recipe.copy.sizes[name], examples,
-                                          tf.shape(rows[0])[0])
+        if not given.keys() >= (sizes or {}).keys():
+            given.update(resized(tf.shape(rows[0])[0]))
         given.update({place.tensor: front.folded(place, row)
                       for place, row in zip(recipe.front.places, rows)})
         given.pop(TOP, None)
@@ -93,7 +96,21 @@ def _path(recipe, asked, xs, values, extras, index, shared, sizes=None):
         return _selected(recipe.target, scores(rows, given_extras), given_extras.get(TOP))
 
     return integrate.Path(function, scores, line.ends, line.starts, extras,
-                          tuple(place.silent for place in recipe.front.places), line)
+                          tuple(place.silent for place in recipe.front.places), line, resized,
+                          _of_request(recipe, shared, sizes or {}))
+
+
+def _of_request(recipe, shared, sizes):
+    """What all rows share and the request decides: whole tensors, and numbers of shapes."""
+    moved = surgery.downstream(recipe.work.inputs.values())
+    found = [shared[name] for name in recipe.copy.shared if name in moved]
+    for name, counts in recipe.copy.sizes.items():
+        known = compiled.known_entries(recipe.work.tensor(name))
+        places = [place for place, counted in enumerate(counts)
+                  if not counted and (known is None or known[place] is None)]
+        if places and name in sizes:
+            found.append(tf.gather(tf.reshape(sizes[name], [-1]), places))
+    return found
 
 
 def _start(recipe, request, point, x):
@@ -191,7 +208,8 @@ def _selected(target, scores, index):
     if target.index is None:
         return tf.reshape(scores, tf.shape(scores)[:1])
     if target.index == TOP:
-        return tf.gather(scores, index, batch_dims=1, axis=1)
+        rows = tf.range(tf.shape(scores, out_type=tf.int64)[0])  # 1.15 has no batch_dims here
+        return tf.gather_nd(scores, tf.stack([rows, index], 1))
     if isinstance(target.index, Difference):
         return (scores[(slice(None), *target.index.first)]
                 - scores[(slice(None), *target.index.second)])

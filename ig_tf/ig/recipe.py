@@ -7,6 +7,7 @@ import numpy as np
 from ig_tf.errors import GraphError, PointError
 from ig_tf.graph import affine, surgery
 from ig_tf.graph.states import SHARED, Cycle, Distinct, Mixed, Rows, Values
+from ig_tf.ig import runtime as runtimes
 from ig_tf.ig.front import front_alone, front_by_rows
 
 
@@ -28,6 +29,7 @@ class Recipe:
       bytes_per_row: estimate of the activations of one row.
       lie: along which axes the examples lie (`Lie`).
       custom: what a request may choose (`request.Custom`), or None.
+      runtime: the `RuntimeProfile`.
     """
 
     work: object
@@ -43,6 +45,7 @@ class Recipe:
     bytes_per_row: int
     lie: object
     custom: object = None
+    runtime: object = runtimes.DEFAULT
 
     def needed(self):
         """Tensors of the working graph that the function takes from the model, run once."""
@@ -58,7 +61,7 @@ class Recipe:
 
 
 def prepare(work, lie, target, points, baseline, rule, rows_per_chunk=None,
-            frontier=affine.find):
+            runtime=runtimes.DEFAULT, frontier=affine.find):
     """Plans the copy, by rows where these are proved independent, else example by example.
 
     `frontier`: chooses where the path is integrated; `affine.at_points` for the points themselves.
@@ -86,8 +89,8 @@ def prepare(work, lie, target, points, baseline, rule, rows_per_chunk=None,
         prefix = surgery.plan_copy(
             work, inputs, list({t.name: t for t in [*tensors, *outside, goal]}.values()),
             {name: state for name, state in alone.items() if state == SHARED})
-    return Recipe(work, target, tuple(points), baseline, rule, front, copy, prefix,
-                  reason, rows_per_chunk, _bytes_per_row(work, copy), lie)
+    return Recipe(work, target, tuple(points), baseline, rule, front, copy, prefix, reason,
+                  rows_per_chunk, _bytes_per_row(work, copy), lie, runtime=runtime)
 
 
 def _refuse_values(states, tensors):

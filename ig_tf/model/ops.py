@@ -58,6 +58,16 @@ def has_kernel(op_type):
     return op_type in _REWRITTEN or bool(kernels.get_registered_kernels_for_op(op_type).kernel)
 
 
+def kernels_of(device):
+    """{op type: [{type attribute: set of DataType enums}]} of the kernels of one kind of device."""
+    found = {}
+    for kernel in kernels.get_all_registered_kernels().kernel:
+        if kernel.device_type == device:
+            found.setdefault(kernel.op, []).append(
+                {one.name: set(one.allowed_values.list.type) for one in kernel.constraint})
+    return found
+
+
 def import_graph(graph_def, producer_ops=None):
     """A GraphDef in a new tf.Graph; nothing is run.
 

@@ -1,0 +1,149 @@
+"""Traces the attribution function as its runtime profile asks, and says what became of it.
+
+What XLA cannot compile is found before anything is written, by TensorFlow's own list of what XLA
+has: a served model must not fail at its first request.
+"""
+
+import dataclasses
+import functools
+
+import tensorflow as tf
+
+from ig_tf.errors import CompileError, GraphError
+from ig_tf.export import functions, old_runtime
+from ig_tf.graph import work as working
+from ig_tf.ig import attach, compiled
+from ig_tf.ig.runtime import AUTO
+from ig_tf.model.model import ATTRIBUTIONS
+from ig_tf.model.nodes import needed_functions
+from ig_tf.model.ops import kernels_of
+
+MUST_COMPILE = "_XlaMustCompile"
+_DEVICE = "XLA_CPU_JIT"  # each kind of device has such a list; this one is in every TensorFlow
+# Ops that the lists of kernels do not have: calls are looked into, arguments are what is given.
+_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+# {op: (input that must be a constant of the function, what it is)}: XLA's lists of tensors cannot
+# grow, so a loop must say how often it turns at most.
+_BOUNDED = {"EmptyTensorList": (1, "the largest size"), "TensorListReserve": (1, "the size")}
+
+
+def trace(model, recipe, build=attach.outputs, signature=ATTRIBUTIONS):
+    """The attribution function for the recipe's runtime profile.
+
+    Args:
+      model: the `Model`.
+      recipe: a `Recipe`.
+      build: function(recipe, given) -> {key: tensor}, what the function computes.
+      signature: what its functions are named after.
+
+    Returns:
+      A `Traced`, and a sentence: whether XLA compiles the path, and why not.
+
+    Raises:
+      CompileError: the profile demands XLA, and something cannot be compiled; it is named.
+      GraphError: TensorFlow refuses the copy or its gradient, or the profile's TensorFlow does.
+    """
+    profile = recipe.runtime
+    if profile.tensorflow:
+        old_runtime.refuse_model(model.meta_graph.graph_def, profile.tensorflow)
+        traced = functions.trace(recipe, build, signature)
+        old_runtime.fit(traced.functions, profile.tensorflow)
+        return traced, f"no: for TensorFlow {profile.tensorflow}"
+    if not profile.xla:
+        return functions.trace(recipe, build, signature), "no: the runtime profile leaves XLA off"
+    try:
+        traced = functions.trace(recipe, build, signature)
+        _unmark(traced.functions)
+        refuse_uncompilable(traced.functions)
+        return traced, _said(profile)
+    except CompileError as error:
+        if profile.xla != AUTO:
+            raise
+        reason = str(error)
+    # Loops are differentiated in another way for XLA, and TensorFlow keeps what it made for them
+    # under their functions' names: the second trace is of functions with names of their own.
+    plain = dataclasses.replace(recipe, work=working.build(model),
+                                runtime=dataclasses.replace(profile, xla=False))
+    return functions.trace(plain, build, signature), f"no: {reason}"
+
+
+def _unmark(functions_):
+    """The same function, called where it shall run as it is."""
+    for function in functions_:
+        for node in function.node_def:
+            if MUST_COMPILE in node.attr and compiled.AS_IT_IS in node.name.split("/"):
+                node.attr[MUST_COMPILE].b = False
+
+
+def _said(profile):
+    text = f"yes: chunks of {', '.join(map(str, profile.batch_buckets))} examples"
+    return text + (f"; where the request decides sizes, {', '.join(map(str, profile.lengths))}"
+                   if profile.lengths else "")
+
+
+def refuse_uncompilable(functions_):
+    """Names the nodes of compiled functions that XLA has no kernel for, before anything runs.
+
+    Args:
+      functions_: FunctionDefs.
+
+    Raises:
+      CompileError: op types and nodes, or that nothing is marked to be compiled.
+    """
+    library = {function.signature.name: function for function in functions_}
+    calls = [node for function in functions_ for node in function.node_def
+             if MUST_COMPILE in node.attr and node.attr[MUST_COMPILE].b]
+    if not calls:
+        raise CompileError("nothing of the path could be marked for XLA")
+    found = {}
+    for function in needed_functions(calls, library).values():
+        nodes = {node.name: node for node in function.node_def}
+        for node in function.node_def:
+            reason = _uncompilable(node, nodes)
+            if reason:
+                found.setdefault(reason, node.name)
+    if found:
+        listed = "; ".join(f"{reason} (node {node!r})" for reason, node in sorted(found.items()))
+        raise CompileError(
+            f"XLA cannot compile the path from the points to the target: {listed}. Choose points "
+            "behind these ops (--points), or a runtime profile with \"xla\": false or \"auto\".")
+
+
+def _uncompilable(node, nodes):
+    """What stands in the way of this node, or None."""
+    if node.op in _CALLS:
+        return None
+    entries = xla_kernels().get(node.op)
+    if entries is None:
+        return f"op {node.op} has no XLA kernel"
+    types = {name: {value.type} if value.type else set(value.list.type)
+             for name, value in node.attr.items()}
+    if not any(all(types.get(name, set()) <= allowed for name, allowed in entry.items())
+               for entry in entries):
+        said = ", ".join(sorted(f"{name} = {tf.as_dtype(one).name}" for name, values in
+                                types.items() for one in values))
+        return f"op {node.op} has no XLA kernel for {said}"
+    if node.op in _BOUNDED:
+        place, what = _BOUNDED[node.op]
+        source = nodes.get(node.input[place].partition(":")[0])
+        if source is None or source.op != "Const" or _number(source) < 0:
+            return f"op {node.op} needs {what} as a constant (a loop without a known most of turns)"
+    return None
+
+
+def _number(node):
+    return int(tf.make_ndarray(node.attr["value"].tensor))
+
+
+@functools.lru_cache(maxsize=None)
+def xla_kernels():
+    """{op type: [{type attribute: set of allowed DataType enums}]} of what XLA compiles.
+
+    TensorFlow fills this list when it first compiles something: here, one addition of our own.
+    """
+    tf.function(lambda number: number + 1, jit_compile=True, autograph=False)(tf.constant(1.0))
+    found = kernels_of(_DEVICE)
+    if not found:
+        raise GraphError(f"TensorFlow {tf.__version__} does not say what XLA can compile; use a "
+                         "runtime profile with \"xla\": false.")
+    return found

@@ -1,0 +1,136 @@
+"""Chunks of few shapes, each computed by one function that XLA compiles: gradient and sum too.
+
+XLA compiles a function anew for each shape of its inputs and for each value that decides a shape
+inside. So a chunk is filled up to one of the profile's buckets, and where the request decides other
+sizes, only those that the profile lists are compiled; the rest runs as it is.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from ig_tf.errors import CompileError
+from ig_tf.ig import integrate
+from ig_tf.ig.quadrature import MAX_STEPS
+
+AS_IT_IS = "as_it_is"  # a call in this scope is written without the mark for XLA
+
+
+class Chunks(integrate.Chunks):
+    """Chunks of a profile's buckets.
+
+    Args:
+      profile: a `RuntimeProfile` with XLA.
+    """
+
+    def __init__(self, profile):
+        self.profile = profile
+
+    def sizes(self, steps, rows, batch):
+        """Examples and steps of each chunk: a bucket; all steps or a power of two."""
+        buckets = tf.constant(self.profile.batch_buckets)
+        rows = tf.maximum(rows, 1)
+        cost = -(-batch // buckets) * (buckets + 1)  # a turn counts as one example more
+        fitting = tf.logical_or(buckets * steps <= rows, tf.equal(buckets, buckets[0]))
+        cost = tf.where(fitting, cost, tf.fill(tf.shape(cost), cost.dtype.max))
+        examples = tf.gather(buckets, tf.argmin(cost))
+        powers = tf.constant([1 << power for power in range(MAX_STEPS.bit_length())])
+        widths = tf.concat([tf.minimum(powers, steps), [steps]], 0)
+        fits = tf.logical_or(widths * examples <= rows, tf.equal(widths, widths[0]))
+        return examples, tf.reduce_max(tf.where(fits, widths, tf.ones_like(widths)))
+
+    def sums(self, path, changed, rule, width, examples, first_step, end_step):
+        count = tf.size(examples)
+        places = tf.gather(examples, tf.minimum(tf.range(width[0]), count - 1))  # the last again
+        steps = first_step + tf.range(width[1])
+        ends = [(tf.gather(baseline, places), tf.gather(change, places))
+                for baseline, change in zip(path.baselines, changed)]
+        extras = {name: tf.gather(tensor, places, axis=axis)
+                  for name, (tensor, axis) in path.extras.items()}
+        fixed = path.sizes(width[0] * width[1])
+        given = [tf.gather(integrate.steps_of(values, places, tf.float64),
+                           tf.minimum(steps, rule.steps - 1), axis=1)
+                 for values in (rule.nodes, rule.weights)]
+
+        def function():
+            return _summed(path, ends, extras, fixed, *given, steps < end_step)
+
+        rows = [(tensor, 0) for tensor in path.inputs] + list(path.extras.values())
+        found = self._run(function, _sizes_of_request(rows) + _values_of_request(path.varying))
+        return [gradient[:count] for gradient in found]
+
+    def whole(self, path, changed, rule, step):
+        def function():
+            return integrate.Chunks.whole(self, path, changed, rule, step)
+
+        everything = [*path.inputs, *path.fixed.values(), *path.varying]
+        return self._run(function, _values_of_request(everything))
+
+    def _run(self, function, sizes):
+        """The function compiled, or as it is where a size of the request is not listed."""
+        compiled = tf.function(function, jit_compile=True, autograph=False)
+        if not sizes:
+            return compiled()
+        if not self.profile.lengths:
+            raise CompileError("sizes inside differ from request to request, and the runtime "
+                               "profile lists no lengths to compile")
+        sizes = tf.concat(sizes, 0)
+        known = tf.constant((1, *self.profile.lengths))
+        listed = tf.reduce_all(tf.reduce_any(tf.equal(sizes[:, None], known), 1))
+        compiled = compiled.get_concrete_function()  # traced once, for both branches
+        return tf.cond(listed, compiled, lambda: _as_it_is(compiled))
+
+
+def _as_it_is(compiled):
+    with tf.name_scope(AS_IT_IS):
+        return compiled()
+
+
+def _summed(path, ends, extras, fixed, alphas, weights, real):
+    """Weighted gradient sums over the steps of some examples; of all that has fixed sizes."""
+    examples, steps = tf.shape(ends[0][0])[0], tf.size(real)
+    row_of = tf.repeat(tf.range(examples), steps)
+    rows = []
+    for x, change in ends:
+        start = tf.cast(x, change.dtype)[:, None]
+        ones = [1] * (x.shape.rank - 1)
+        places = tf.reshape(tf.cast(alphas, change.dtype), tf.concat([tf.shape(alphas), ones], 0))
+        points = start + places * change[:, None]
+        flat = tf.reshape(points, tf.concat([[examples * steps], tf.shape(x)[1:]], 0))
+        rows.append(tf.ensure_shape(tf.cast(flat, x.dtype), [None, *x.shape[1:]]))
+    given = {name: tf.gather(tensor, row_of, axis=path.extras[name][1])
+             for name, tensor in extras.items()}
+    weights = tf.reshape(tf.broadcast_to(weights, [examples, steps]), [-1])
+    gradients = integrate.weighted_gradients(path, rows, {**given, **fixed}, weights)
+    sums = []
+    for gradient, (x, _) in zip(gradients, ends):
+        parts = tf.reshape(gradient, tf.concat([[examples, steps], tf.shape(x)[1:]], 0))
+        kept = tf.reshape(real, [1, -1] + [1] * (x.shape.rank - 1))
+        sums.append(tf.reduce_sum(tf.where(kept, parts, tf.zeros_like(parts)), 1))
+    return sums
+
+
+def known_entries(tensor):
+    """The entries of a shape vector that the graph alone tells, None for others; or None."""
+    if tensor.op.type == "Shape" and tensor.op.inputs[0].shape.rank is not None:
+        return tensor.op.inputs[0].shape.as_list()
+    value = tf.get_static_value(tensor, partial=True)
+    return None if value is None else np.ravel(value).tolist()
+
+
+def _sizes_of_request(tensors):
+    """Vectors of the sizes that a request decides of tensors, the axis of rows aside."""
+    found = []
+    for tensor, rows in tensors:
+        if tensor.shape.rank is None:
+            raise CompileError(f"{tensor.name} has no known rank")
+        unknown = [axis for axis, dim in enumerate(tensor.shape) if dim is None and axis != rows]
+        if unknown:
+            found.append(tf.gather(tf.shape(tensor), unknown))
+    return found
+
+
+def _values_of_request(tensors):
+    """The same of tensors without such an axis; whole numbers may decide shapes inside."""
+    numbers = [tf.cast(tf.reshape(tensor, [-1]), tf.int32) for tensor in tensors
+               if tensor.dtype.is_integer and tensor.shape.rank in (0, 1)]
+    return _sizes_of_request([(tensor, None) for tensor in tensors]) + numbers

@@ -1,0 +1,168 @@
+"""--runtime=tf1.15: what is exported answers in the real TensorFlow 1.15.5, as it does here.
+
+The models are those that 1.15.5 wrote (fixtures/lookups_1_15, fixtures/loops_1_15), with references
+and resources, pooled and sparse columns, conditions, loops, each example alone.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.framework import function_pb2, graph_pb2
+
+import builders
+import ig_tf
+import lookup_patterns
+import old_tensorflow
+from ig_tf.errors import GraphError, RuntimeProfileError
+from ig_tf.export import old_runtime
+from ig_tf.ig.runtime import RuntimeProfile
+from test_lookups import CASES
+from test_loops import FIXTURES as LOOPS
+from test_loops import Fixture
+
+RUNTIME = "tf1.15"
+STEPS = 6
+# One of each kind; all 75 were tried, and only the one that is refused for its own sake is.
+LOOKUPS = ("lookup-resource", "safe_weighted_mean-resource", "column_parsed-ref",
+           "column_sequence-resource", "wide_and_deep-ref", "in_a_loop-ref")
+ALONE = ("scanned",)
+LOOP_GRAPHS = ("conds_in_conds", "rnn_lengths", *ALONE)
+
+
+def bytes_of(request):
+    """The request with strings as fixed-width bytes, which need no pickle."""
+    return {key: np.array(value.tolist(), "S") if value.dtype == object else value
+            for key, value in request.items()}
+
+
+def lookup(name):
+    case, = (case for case in CASES
+             if case.old and f"{case.pattern.name}-{case.keeping}" == name)
+    return ig_tf.load(case.path(None)), lookup_patterns.feed(case.pattern)
+
+
+def loop(name):
+    fixture = Fixture(name)
+    model = ig_tf.load(str(LOOPS / f"{name}.pb"), inputs=list(fixture.fed), outputs=["y"])
+    return model, fixture.fed
+
+
+MODELS = {**{name: lookup for name in LOOKUPS}, **{name: loop for name in LOOP_GRAPHS}}
+
+
+@pytest.fixture(name="answers", scope="module")
+def fixture_answers(tmp_path_factory):
+    """{model: (its metadata, what this TensorFlow answers, what 1.15.5 answers)}."""
+    old_tensorflow.python()  # skips where there is none
+    folder = tmp_path_factory.mktemp("old")
+    found, jobs = {}, []
+    for name, read in MODELS.items():
+        model, request = read(name)
+        metadata = ig_tf.save(ig_tf.instrument(model, steps=STEPS, runtime=RUNTIME), folder / name)
+        found[name] = metadata, builders.open_v1(folder / name)(**request)
+        np.savez(folder / f"{name}.request.npz", **bytes_of(request))
+        jobs.append({"model": str(folder / name), "request": str(folder / f"{name}.request.npz"),
+                     "answer": str(folder / f"{name}.answer.npz")})
+    (folder / "jobs.json").write_text(json.dumps(jobs))
+    old_tensorflow.run(old_tensorflow.PROGRAMS / "answer.py", folder / "jobs.json", timeout=600)
+    return {name: (*parts, answer_of(folder / f"{name}.answer.npz"))
+            for name, parts in found.items()}
+
+
+def answer_of(path):
+    with np.load(path) as archive:
+        return {str(key): archive[f"value_{place}"] for place, key in enumerate(archive["keys"])}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_answers_in_1_15_are_those_of_here(answers, name):
+    metadata, here, old = answers[name]
+    assert "error" not in old, old["error"]
+    assert metadata["runtime"]["tensorflow"] == "1.15"
+    if name in ALONE:
+        assert metadata["chunking"]["mode"].startswith("one example")
+    assert set(old) == set(here)
+    largest = max(np.abs(value).max(initial=0) for key, value in here.items()
+                  if key.startswith("attributions/"))
+    assert largest > 0
+    for key, value in here.items():
+        if value.dtype == object:
+            np.testing.assert_array_equal(old[key], value.astype("S"))
+        elif key == "relative_error":  # a quotient of roundings
+            assert old[key].shape == value.shape
+        else:
+            np.testing.assert_allclose(old[key], value, rtol=1e-5, atol=1e-5 * largest,
+                                       err_msg=key)
+
+
+def test_the_table_is_that_of_1_15(tmp_path):
+    old_tensorflow.run(old_tensorflow.PROGRAMS / "list_operations.py", tmp_path / "ops.json")
+    assert json.loads((tmp_path / "ops.json").read_text()) == old_runtime.operations("1.15")
+
+
+# What is left off and what is refused, without the old TensorFlow -------------------------------
+
+
+def function_of(graph_function, *specs):
+    """The FunctionDefs of a Python function, as this TensorFlow writes them."""
+    graph = tf.function(graph_function).get_concrete_function(*specs).graph
+    made = graph.as_graph_def()
+    return [function_pb2.FunctionDef(node_def=made.node), *made.library.function]
+
+
+FLOATS = tf.TensorSpec([None, 4], tf.float32)
+
+
+def test_attributes_that_1_15_does_not_know_are_left_off():
+    def slope(x):
+        return tf.gradients(tf.matmul(x, tf.ones([4, 2])), x)
+
+    functions = function_of(slope, FLOATS)
+    before = [node for function in functions for node in function.node_def if node.op == "MatMul"]
+    assert any("grad_a" in node.attr for node in before)
+    old_runtime.fit(functions, "1.15")
+    for node in before:
+        assert set(node.attr) <= {"T", "transpose_a", "transpose_b"} | {
+            name for name in node.attr if name.startswith("_")}
+
+
+@pytest.mark.parametrize("function, said", [
+    (tf.math.betainc, None),
+    (lambda x: tf.raw_ops.BatchMatMulV3(x=x, y=x, Tout=tf.float32, adj_y=True),
+     "op BatchMatMulV3"),
+    (lambda x: tf.raw_ops.TensorListSetItem(
+        input_handle=tf.raw_ops.TensorListReserve(
+            element_shape=[4], num_elements=2, element_dtype=tf.float32),
+        index=2, item=x[0], resize_if_index_out_of_bounds=True),
+     "attribute resize_if_index_out_of_bounds of TensorListSetItem"),
+    (lambda x: tf.where(tf.cast(x, tf.uint32)), "a kernel of Where for T = uint32"),
+    (lambda x: tf.bitcast(x, tf.uint32) + 1, "AddV2 with T = uint32"),
+])
+def test_what_1_15_lacks_is_refused_by_name(function, said):
+    if said is None:
+        functions = function_of(function, *[FLOATS] * 3)
+        return old_runtime.fit(functions, "1.15")
+    with pytest.raises(GraphError, match=said) as caught:
+        old_runtime.fit(function_of(function, FLOATS), "1.15")
+    assert "node '" in str(caught.value)
+    return None
+
+
+def test_a_model_that_1_15_cannot_run_is_refused():
+    graph_def = graph_pb2.GraphDef()
+    graph_def.node.add(name="mine", op="BatchMatMulV3")
+    with pytest.raises(GraphError, match="BatchMatMulV3 .node 'mine'"):
+        old_runtime.refuse_model(graph_def, "1.15")
+
+
+def test_xla_is_not_for_1_15():
+    with pytest.raises(RuntimeProfileError, match="TensorFlow 2"):
+        RuntimeProfile("both", xla=True, batch_buckets=(1,), tensorflow="1.15")
+
+
+def test_the_table_lies_beside_its_module():
+    path = pathlib.Path(old_runtime.__file__).parent / old_runtime.TABLES["1.15"]
+    assert path.is_file() and path.suffix == ".json"  # *.json is package data
