@@ -39,6 +39,12 @@ class Chunks(integrate.Chunks):
         return examples, tf.reduce_max(tf.where(fits, widths, tf.ones_like(widths)))
 
     def sums(self, path, changed, rule, width, examples, first_step, end_step):
+        return tf.cond(  # no example can be filled up to some
+            tf.size(examples) > 0,
+            lambda: self._sums(path, changed, rule, width, examples, first_step, end_step),
+            lambda: [tf.zeros_like(change[:0]) for change in changed])
+
+    def _sums(self, path, changed, rule, width, examples, first_step, end_step):
         count = tf.size(examples)
         places = tf.gather(examples, tf.minimum(tf.range(width[0]), count - 1))  # the last again
         steps = first_step + tf.range(width[1])
