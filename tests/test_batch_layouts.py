@@ -168,6 +168,45 @@ def loop_by_constants(x):
                                        (tf.constant(0), zeros, zeros))[1] ** 3, 1)
 
 
+class Cell:
+    """What dynamic_rnn of TensorFlow 1 takes for a cell."""
+
+    state_size = output_size = 5
+
+    def zero_state(self, batch_size, dtype):
+        return tf.zeros([batch_size, 5], dtype)
+
+    def get_initial_state(self, inputs=None, batch_size=None, dtype=None):
+        return self.zero_state(batch_size, dtype)
+
+    def __call__(self, inputs, state, scope=None):
+        return (cell(inputs, state),) * 2
+
+
+def lengths_of_a_fixed_batch(x, lengths):
+    _, last = tf1.nn.dynamic_rnn(Cell(), x, lengths, dtype=tf.float64)
+    return tf.reduce_sum(last ** 2 * matrix(5), 1)
+
+
+def test_a_fixed_batch_of_sequences_with_lengths(tmp_path):
+    """dynamic_rnn writes its first state and what it pads with as constants of 3 rows."""
+    def unrolled(x, length):
+        state = tf.zeros([1, 5], x.dtype)
+        for now in tf.unstack(x, axis=1)[:length]:
+            state = cell(now, state)
+        return tf.reduce_sum(state ** 2 * matrix(5), 1)
+
+    made = builders.build(tmp_path, lengths_of_a_fixed_batch, {
+        "x": builders.spec([3, TIME, 4]), "lengths": builders.spec([3], tf.int32)}, {}, "tf1",
+        steps=STEPS, points=["x"])
+    assert made.plan.described()["batch"]["examples"] == 3
+    x, lengths = numbers(3, TIME, 4), np.array([2, 4, 3], np.int32)
+    found = made.run(x=x, lengths=lengths)
+    for row, length in enumerate(lengths):
+        expected = brute_force(lambda x: unrolled(x, length), {"x": x[row:row + 1]})
+        close({"attributions/x": found["attributions/x"][row:row + 1]}, expected)
+
+
 def of_one(function):
     """The same function of one example: its batch is filled with itself, as nothing is mixed."""
     def single(x):

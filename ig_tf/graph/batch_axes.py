@@ -58,12 +58,12 @@ def find(work, target):
         for known in dict.fromkeys((None, count)):
             states = rows.analyse(work.graph, rows.input_states(work, axes), [target],
                                   work.body_of, known)
-            first = first or Lie(axes, states, count=count)
             state = states[target.name]
             if isinstance(state, Rows) and (state.unit or state.axis == 0):
                 return Lie(axes, states, state.axis, None if state.unit else BLOCKS, count)
             if isinstance(state, Cycle):
                 return Lie(axes, states, 0, STEPS, count)
+        first = first or Lie(axes, states, count=count)
     return first
 
 
