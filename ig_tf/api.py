@@ -16,7 +16,7 @@ from ig_tf.ig import runtime as runtimes
 from ig_tf.model import artifact, randomness
 from ig_tf.model.asked import Asked
 from ig_tf.model.model import ATTRIBUTIONS, CUSTOM, Model
-from ig_tf.model.nodes import library_of, needed_functions
+from ig_tf.model.nodes import needed_functions
 from ig_tf.points import feature_columns
 from ig_tf.points import locate as locating
 from ig_tf.points.point import Cut
@@ -269,6 +269,6 @@ def _changed(recipe):
     work = recipe.work
     copied = {*recipe.copy.operations, *recipe.front.copy.operations}
     called = needed_functions([node for node in work.graph_def.node if node.name in copied],
-                              library_of(work.graph_def))
+                              work.library())
     return sorted(text for (function, node), text in work.changed.items()
                   if (node in copied if function is None else function in called))

@@ -33,12 +33,14 @@ def raise_all(region, known, name, library):
     Raises:
       NotStructured: a Merge that is not that of a condition.
     """
-    guards = conditions(region.nodes)
-    found, others = groups(region.nodes, guards)
+    if not any(node.op in MERGES for node in region.nodes.values()):
+        return
+    known_of = Known.of(region, known)
+    found, others = groups(region.nodes, known_of.guards)
     for merge in others:
         raise NotStructured(f"{merge!r} merges what no condition of two branches switched")
     for number, group in enumerate(found):
-        raise_group(region, group, guards, known, f"{name}_if_{number}", library)
+        raise_group(region, group, known_of, f"{name}_if_{number}", library)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,29 @@ class Group:
     predicate: str
     outer: frozenset
     merges: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What holds of the nodes of a region while its conditions are raised, one after another.
+
+    Attributes:
+      shapes: {tensor: TensorShape} of the Merges.
+      guards: {node: what must hold}, see `conditions`.
+      moved: names of the nodes with effects, and of all that comes after them.
+      read: all tensors and control edges that something reads.
+    """
+
+    shapes: dict
+    guards: dict
+    moved: dict
+    read: frozenset
+
+    @classmethod
+    def of(cls, region, shapes):
+        read = frozenset(value for node in region.nodes.values() for value in node.input)
+        return cls(shapes, conditions(region.nodes), effective(region.nodes),
+                   read.union(region.results))
 
 
 def conditions(nodes, through_control=True):
@@ -191,25 +216,26 @@ def _inside(values, predicate, nodes, guards):
     return found
 
 
-def raise_group(region, group, guards, known, name, library):
+def raise_group(region, group, known, name, library):
     """One If for all Merges of a condition; each becomes an Identity of the same name.
 
     Args:
       region: a `Region`, changed in place.
       group: a `Group` of it; those inside it are raised already.
-      guards: `conditions` of its nodes; the If is added.
-      known: {tensor: TensorShape} of the Merges.
+      known: `Known` of it; the If is added.
       name: start of the names of the functions that are added.
       library: list that takes their FunctionDefs.
 
     Raises:
       NotStructured: something that cannot stand in a function; nothing was changed.
     """
-    _refuse_read_index(region, group)
+    for merge, *_ in group.merges:
+        if f"{merge}:1" in known.read:
+            raise NotStructured(f"which branch {merge!r} took is read as a number")
     taken, before, sides = {}, {}, []
     for side in (1, 0):
         roots = [then if side else otherwise for _, then, otherwise in group.merges]
-        sides.append(_branch(region, roots, (group.predicate, side), guards, taken, before))
+        sides.append(_branch(region, roots, (group.predicate, side), known, taken, before))
     arguments = {argument: region.type_of(tensor) for tensor, argument in taken.items()}
     functions = []
     for branch, word in zip(sides, ("then", "else")):
@@ -217,9 +243,11 @@ def raise_group(region, group, guards, known, name, library):
         branch.pruned()
         functions.append(function_def(f"{name}_{word}", branch))
     library.extend(functions)
-    node = _if_node(region, group, [*taken, *before], sides, functions, known)
+    node = _if_node(region, group, [*taken, *before], sides, functions, known.shapes)
     region.nodes[node.name] = node
-    guards[node.name] = group.outer
+    known.guards[node.name] = group.outer
+    if any(name in known.moved for branch in sides for name in branch.nodes):
+        known.moved[node.name] = None
     for index, (merge, *_) in enumerate(group.merges):
         dtype = region.nodes[merge].attr["T"].type
         identity = node_def_pb2.NodeDef(name=merge, op="Identity", input=[f"{node.name}:{index}"])
@@ -227,7 +255,7 @@ def raise_group(region, group, guards, known, name, library):
         region.nodes[merge] = identity
 
 
-def _branch(region, roots, taken_if, guards, taken, before):
+def _branch(region, roots, taken_if, known, taken, before):
     """What one branch computes.
 
     `taken`, {tensor outside: argument}, and `before`, control edges from outside, grow.
@@ -236,7 +264,7 @@ def _branch(region, roots, taken_if, guards, taken, before):
       NotStructured: something in it cannot stand in a function.
     """
     nodes, results, queue = {}, [], []
-    moved = effective(region.nodes)
+    guards, moved = known.guards, known.moved
 
     def inside(value):
         """The tensor in the branch that stands for one of the region."""
@@ -267,13 +295,6 @@ def _branch(region, roots, taken_if, guards, taken, before):
     return Region(nodes, {}, results)
 
 
-def _refuse_read_index(region, group):
-    indices = {f"{merge}:1" for merge, *_ in group.merges}
-    for values in (region.results, *(node.input for node in region.nodes.values())):
-        for value in indices.intersection(values):
-            raise NotStructured(f"which branch {producer(value)!r} took is read as a number")
-
-
 def _refuse_in_a_branch(node):
     definition = registry.op_def(node.op)
     if node.op in MERGES:
@@ -287,7 +308,7 @@ def _refuse_in_a_branch(node):
                             "graph")
 
 
-def _if_node(region, group, given, sides, functions, known):
+def _if_node(region, group, given, sides, functions, shapes_of):
     merges = [merge for merge, *_ in group.merges]
     stateful = any(branch.stateful for branch in sides)
     node = node_def_pb2.NodeDef(name=f"{SCOPE}raised/{merges[0]}",
@@ -300,6 +321,6 @@ def _if_node(region, group, given, sides, functions, known):
     node.attr["Tout"].CopyFrom(types([region.type_of(f"{merge}:0") for merge in merges]))
     node.attr["then_branch"].CopyFrom(func(functions[0].signature.name))
     node.attr["else_branch"].CopyFrom(func(functions[1].signature.name))
-    node.attr["output_shapes"].CopyFrom(shapes([known[f"{merge}:0"] for merge in merges]))
+    node.attr["output_shapes"].CopyFrom(shapes([shapes_of[f"{merge}:0"] for merge in merges]))
     node.attr["_lower_using_switch_merge"].b = True
     return node

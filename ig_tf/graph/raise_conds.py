@@ -10,8 +10,8 @@ import dataclasses
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
-from ig_tf.graph.bodies import Region, effective
-from ig_tf.graph.branches import MERGES, conditions, groups, raise_group
+from ig_tf.graph.bodies import Region
+from ig_tf.graph.branches import MERGES, Known, groups, raise_group
 from ig_tf.graph.edges import behind, in_order
 from ig_tf.graph.frames import NotStructured
 from ig_tf.graph.walk import BACK_EDGES
@@ -59,17 +59,17 @@ def raise_conditions(graph_def, graph, originals, fetches, changed, name):
     for node in graph_def.node:
         nodes[node.name] = node_def_pb2.NodeDef()
         nodes[node.name].CopyFrom(node)
-    guards = conditions(nodes)
-    _drop_effects(nodes, guards, originals)
-    found, others = groups(nodes, guards)
+    region, functions = Region(nodes, {}, list(fetches)), []
+    shapes = {f"{node.name}:0": graph.get_tensor_by_name(f"{node.name}:0").shape
+              for node in graph_def.node if node.op in MERGES}
+    known = Known.of(region, shapes)
+    _drop_effects(nodes, known, originals)
+    found, others = groups(nodes, known.guards)
     refused = {merge: "no condition of two branches switched what it merges" for merge in others
                if not any(nodes[producer(value)].op in BACK_EDGES for value in data(nodes[merge]))}
-    region, functions = Region(nodes, {}, list(fetches)), []
-    shapes = {f"{merge}:0": graph.get_tensor_by_name(f"{merge}:0").shape
-              for group in found for merge, *_ in group.merges}
     for number, group in enumerate(found):
         try:
-            raise_group(region, group, guards, shapes, f"{name}_{number}", functions)
+            raise_group(region, group, known, f"{name}_{number}", functions)
         except NotStructured as reason:
             refused.update((merge, str(reason)) for merge, *_ in group.merges)
     try:
@@ -81,14 +81,13 @@ def raise_conditions(graph_def, graph, originals, fetches, changed, name):
                   _moved(changed, functions), refused)
 
 
-def _drop_effects(nodes, guards, originals):
+def _drop_effects(nodes, known, originals):
     """Copies do not repeat what a branch does besides computing; the model's own nodes do it."""
-    moved = effective(nodes)
     for node in nodes.values():
-        inside = node.op in MERGES or guards[node.name]
+        inside = node.op in MERGES or known.guards[node.name]
         if inside and node.name in originals:
             set_inputs(node, [value for value in node.input
-                              if value[0] != "^" or producer(value) not in moved])
+                              if value[0] != "^" or producer(value) not in known.moved])
 
 
 def _written(region, source, functions, fetches):

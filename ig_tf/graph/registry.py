@@ -3,6 +3,8 @@
 Tried on TensorFlow 2.16 to 2.21; tests/test_private_apis.py says so when they move.
 """
 
+import functools
+
 from tensorflow.python.framework import ops
 
 from ig_tf.model.ops import is_known, op_def  # noqa: F401  (found here by graph analysis)
@@ -10,6 +12,12 @@ from ig_tf.model.ops import is_known, op_def  # noqa: F401  (found here by graph
 
 def is_stateful(op_type):
     return op_def(op_type).is_stateful
+
+
+@functools.lru_cache(maxsize=None)
+def takes_functions(op_type):
+    """Whether an op runs functions that its attributes name."""
+    return any(stated.type in ("func", "list(func)") for stated in op_def(op_type).attr)
 
 
 def has_gradient(operation):

@@ -10,7 +10,7 @@ from ig_tf.errors import GraphError
 from ig_tf.graph import registry
 from ig_tf.graph.edges import READERS
 from ig_tf.graph.states import BATCH, FOLDED, Rows, Size, SparseShape, is_shared
-from ig_tf.model.nodes import function_names, library_of, needed_functions, set_inputs
+from ig_tf.model.nodes import function_names, needed_functions, set_inputs
 
 SMALL = 1024  # elements of a constant that is copied rather than passed in
 # Stateful by name, yet they only compute.
@@ -228,7 +228,11 @@ def _refuse_effects(work, op):
 
 def _effects(work, op):
     """(type, name) of what must run once, in an op or in the functions of a loop or branch."""
-    functions = library_of(work.graph_def)
+    if not registry.takes_functions(op.type):
+        if op.type not in COMPUTING and registry.is_stateful(op.type):
+            yield op.type, op.name
+        return
+    functions = work.library()
     queue, seen = [op.node_def], set()
     while queue:
         node = queue.pop()
@@ -252,7 +256,7 @@ def _part(work, operations, control=False):
             copied.device = ""
             kept = [v for v in node.input if v[0] != "^" or control and v[1:] in wanted]
             set_inputs(copied, kept)
-    needed = needed_functions(part.node, library_of(work.graph_def))
+    needed = needed_functions(part.node, work.library())
     part.library.function.extend(needed[name] for name in sorted(needed))
     return part
 

@@ -21,7 +21,8 @@ from ig_tf.graph.shape_values import known_entries
 from ig_tf.model.answering import FEED_SCOPE, moved
 from ig_tf.model.model import SCOPE
 from ig_tf.model.ops import import_graph, refuse_without_kernel
-from ig_tf.model.nodes import controls, data, function_names, set_inputs
+from ig_tf.model.nodes import (controls, data, function_names, library_of, needed_functions,
+                               set_inputs)
 
 _IMPORT = "import_{}_"
 _IMPORTS = itertools.count()  # a prefix unique to each import: functions of two models never meet
@@ -66,6 +67,13 @@ class Work:
     refused: dict = dataclasses.field(default_factory=dict)
     sparse: dict = dataclasses.field(default_factory=dict)
     _bodies: dict = dataclasses.field(default_factory=dict)
+    _library: dict = dataclasses.field(default_factory=dict)
+
+    def library(self):
+        """{name: FunctionDef} of `graph_def`, which does not change any more."""
+        if not self._library:
+            self._library.update(library_of(self.graph_def))
+        return self._library
 
     def tensor(self, name):
         return self.graph.get_tensor_by_name(name)
@@ -315,17 +323,19 @@ def _body(work, function, arguments):
     """A call of the function, inlined: its arguments are placeholders with the caller's shapes."""
     caller = graph_pb2.GraphDef()
     caller.versions.CopyFrom(work.graph_def.versions)
-    caller.library.CopyFrom(work.graph_def.library)
+    called = work.library()[function]
+    needed = {function: called, **needed_functions(called.node_def, work.library())}
+    caller.library.function.extend(needed.values())
+    caller.library.gradient.extend(gradient for gradient in work.graph_def.library.gradient
+                                   if gradient.function_name in needed)
     for index, tensor in enumerate(arguments):
         caller.node.extend(_argument(f"argument_{index}", tensor))
-    signature = next(f.signature for f in caller.library.function
-                     if f.signature.name == function)
     call = caller.node.add(name="call", op="StatefulPartitionedCall")
     call.input.extend(f"argument_{index}" for index in range(len(arguments)))
     call.attr["f"].func.name = function
     call.attr["Tin"].list.type.extend(t.dtype.as_datatype_enum for t in arguments)
-    call.attr["Tout"].list.type.extend(a.type for a in signature.output_arg)
-    fetches = [f"call:{index}" for index in range(len(signature.output_arg))]
+    call.attr["Tout"].list.type.extend(a.type for a in called.signature.output_arg)
+    fetches = [f"call:{index}" for index in range(len(called.signature.output_arg))]
     flat = inline(caller, [*fetches, *(f"argument_{i}" for i in range(len(arguments)))])
     graph = import_graph(flat.graph_def)
     return Body(graph,

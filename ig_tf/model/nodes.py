@@ -34,9 +34,11 @@ def function_names(node):
     """Names of the functions that a node's attributes speak of, or that it calls by its type."""
     names = [node.op]
     for value in node.attr.values():
-        if value.HasField("func"):
+        kind = value.WhichOneof("value")
+        if kind == "func":
             names.append(value.func.name)
-        names.extend(function.name for function in value.list.func)
+        elif kind == "list":
+            names.extend(function.name for function in value.list.func)
     return names
 
 
@@ -47,7 +49,7 @@ def needed_functions(nodes, functions):
       nodes: NodeDefs.
       functions: {name: FunctionDef} of the library.
     """
-    needed, queue = {}, list(nodes)
+    needed, queue = {}, list(nodes) if functions else []
     while queue:
         for name in function_names(queue.pop()):
             if name in functions and name not in needed:
