@@ -90,6 +90,8 @@ def _command():
     kept = []
     for argument in sys.argv[1:]:
         key, _, value = argument.partition("=")
+        if key == "--remark":
+            continue
         kept.append(f"{key}=..." if os.sep in value else argument)
     return " ".join(["python -m tools.benchmark", *kept])
 
