@@ -70,7 +70,7 @@ SparseSegmentSumWithNumSegments SparseSegmentMeanWithNumSegments SparseSegmentSq
 AvgPool AvgPool3D ResizeBilinear ResizeNearestNeighbor ResizeBicubic CropAndResize ScaleAndTranslate
 SpaceToDepth DepthToSpace SpaceToBatchND BatchToSpaceND SpaceToBatch BatchToSpace
 ExtractImagePatches MatrixBandPart MatrixDiag MatrixDiagV3 MatrixDiagPart MatrixDiagPartV3 Div
-RealDiv DivNoNan Xdivy MulNoNan DynamicPartition""".split()
+RealDiv DivNoNan MulNoNan DynamicPartition""".split()
 _CONVOLUTIONS = "Conv2D Conv3D DepthwiseConv2dNative".split()
 _TRANSPOSED = """Conv2DBackpropInput Conv3DBackpropInputV2
 DepthwiseConv2dNativeBackpropInput""".split()

@@ -152,7 +152,7 @@ class Line:
 
     Attributes:
       inputs: tensors x, one per point.
-      baselines: tensors x'.
+      baselines: tensors x', or what they are broadcast from.
       ends: values of the front at x, one per place.
       starts: the same at x'.
       pulled_back: function(integrals of dF/dz, one per place) -> of dF/dx, one per point.
@@ -177,46 +177,46 @@ def line(recipe, xs, baselines, values):
     outside = {name: values[name] for name in (*front.copy.shared, *front.copy.per_example)}
     at_x = {point.tensor: x for point, x in zip(recipe.points, xs)}
     at_start = {point.tensor: start for point, start in zip(recipe.points, baselines)}
-    raw = {point.tensor: folded(point, start) for point, start in zip(recipe.points, baselines)}
-    made = surgery.copy(recipe.work, front.copy, {**outside, **raw})
+    raw = {point.tensor: folded(point, x) for point, x in zip(recipe.points, xs)}
     # Not taken from the model: a tensor that is read twice is not fused with what comes behind it,
     # and the model's answer would be another one, in its last bit.
-    again = surgery.copy(recipe.work, front.copy, {
-        **outside, **{point.tensor: folded(point, x) for point, x in zip(recipe.points, xs)}})
-    for place in front.places:
-        if place.tensor in again:
-            at_x[place.tensor] = unfolded(place, again[place.tensor], batch)
-    at_start.update(_starts(recipe, raw, made, outside, batch))
+    made = surgery.copy(recipe.work, front.copy, {**outside, **raw})
+    places = {place.tensor: place for place in front.places}
+    at_x.update({name: unfolded(places[name], tensor, batch) for name, tensor in made.items()})
+    at_start.update(_starts(recipe, baselines, outside, batch))
 
     def pulled_back(integrals):
         return _pulled_back(recipe, raw, made, integrals, batch)
 
-    names = [place.tensor for place in front.places]
-    return Line(xs, baselines, [at_x[name] for name in names],
-                [at_start[name] for name in names], pulled_back)
+    return Line(xs, [_narrow(start) for start in baselines], [at_x[name] for name in places],
+                [at_start[name] for name in places], pulled_back)
 
 
-def _starts(recipe, raw, made, outside, batch):
-    """{tensor name: value at the baseline} of the front; computed for one row where all are alike.
-
-    The copy for all rows is still there for its derivative, which needs no forward values.
-    """
-    places = {place.tensor: place for place in recipe.front.places}
-    if recipe.front.row_wise and all(map(_alike, raw.values())):
-        one = surgery.copy(recipe.work, recipe.front.copy,
-                           {**outside, **{name: start[:1] for name, start in raw.items()}})
+def _starts(recipe, baselines, outside, batch):
+    """{tensor name: value at the baseline} of the front; of one row where all rows are alike."""
+    front = recipe.front
+    places = {place.tensor: place for place in front.places}
+    alike = front.row_wise and all(_narrow(start) is not start for start in baselines)
+    given = {}
+    for point, start in zip(recipe.points, baselines):
+        if alike:  # not a slice of all rows, which would have to be made for that
+            row = tf.concat([[1], tf.shape(start)[1:]], 0)
+            start = tf.ensure_shape(tf.broadcast_to(_narrow(start), row), [1, *start.shape[1:]])
+        given[point.tensor] = folded(point, start)
+    made = surgery.copy(recipe.work, front.copy, {**outside, **given})
+    if alike:
         return {name: tf.broadcast_to(tensor, tf.concat([[batch], tf.shape(tensor)[1:]], 0))
-                for name, tensor in one.items()}
+                for name, tensor in made.items()}
     return {name: unfolded(places[name], tensor, batch) for name, tensor in made.items()}
 
 
-def _alike(start):
-    """Whether all rows of a baseline are the same, as far as the graph itself says."""
-    if start.op.type != "BroadcastTo":
-        return False
-    source = start.op.inputs[0].shape
-    return source.rank is not None and start.shape.rank is not None and (
-        source.rank < start.shape.rank or source[0] == 1)
+def _narrow(start):
+    """A baseline before it was repeated for all rows; itself where they may differ."""
+    if start.op.type != "BroadcastTo" or start.shape.rank is None:
+        return start
+    source = start.op.inputs[0]
+    known = source.shape.rank is not None
+    return source if known and source.shape.rank < start.shape.rank else start
 
 
 def _pulled_back(recipe, raw, made, integrals, batch):
@@ -227,7 +227,8 @@ def _pulled_back(recipe, raw, made, integrals, batch):
                 if place.tensor in made}
     gradients = [None] * len(raw)
     if made:
-        gradients = tf.gradients(list(made.values()), list(raw.values()),
+        inputs = list(raw.values())  # one may be what the model computes of another
+        gradients = tf.gradients(list(made.values()), inputs, stop_gradients=inputs,
                                  grad_ys=[upstream[name] for name in made])
     results = []
     for point, gradient in zip(recipe.points, gradients):

@@ -149,8 +149,8 @@ def attributions(path, integrals):
     found = []
     for total, x, baseline in zip(integrals, path.inputs, path.baselines):
         change = tf.cast(x, total.dtype) - tf.cast(baseline, total.dtype)
-        product = tf.math.multiply_no_nan(total, change)
-        found.append(tf.where(tf.equal(total, 0), tf.zeros_like(total), product))
+        nothing = tf.logical_or(tf.equal(total, 0), tf.equal(change, 0))
+        found.append(tf.where(nothing, tf.zeros_like(total), total * change))
     return found
 
 
