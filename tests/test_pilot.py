@@ -312,7 +312,7 @@ def test_constant_rules_as_tensors_change_nothing():
 
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         x = tf.constant(np.random.RandomState(2).randn(6, 2))
-        path = integrate.Path(function, function, [x], [tf.zeros_like(x)], {})
+        path = integrate.Path(function, function, [x], [tf.zeros_like(x)], {}, (False,))
         each = integrate.Placed(tf.tile(tf.constant(rule.nodes)[None], [6, 1]),
                                 tf.tile(tf.constant(rule.weights)[None], [6, 1]), tf.constant(5))
         for rows in (1, 3, 5, 12, 100):
