@@ -34,6 +34,9 @@ def known_entries(tensor):
     Other than TensorFlow it also cuts slices out of a shape that is known in part.
     """
     op = tensor.op
+    if op.type == "Shape":
+        shape = op.inputs[0].shape
+        return None if shape.rank is None else shape.as_list()
     if op.type == "ConcatV2" and tensor.shape.rank == 1:
         parts = [known_entries(part) for part in op.inputs[:-1]]
         return None if None in parts else [entry for part in parts for entry in part]

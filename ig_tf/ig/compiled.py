@@ -5,7 +5,6 @@ inside. So a chunk is filled up to one of the profile's buckets, and where the r
 sizes, only those that the profile lists are compiled; the rest runs as it is.
 """
 
-import numpy as np
 import tensorflow as tf
 
 from ig_tf.errors import CompileError
@@ -113,14 +112,6 @@ def _summed(path, ends, extras, fixed, alphas, weights, real):
         kept = tf.reshape(real, [1, -1] + [1] * (x.shape.rank - 1))
         sums.append(tf.reduce_sum(tf.where(kept, parts, tf.zeros_like(parts)), 1))
     return sums
-
-
-def known_entries(tensor):
-    """The entries of a shape vector that the graph alone tells, None for others; or None."""
-    if tensor.op.type == "Shape" and tensor.op.inputs[0].shape.rank is not None:
-        return tensor.op.inputs[0].shape.as_list()
-    value = tf.get_static_value(tensor, partial=True)
-    return None if value is None else np.ravel(value).tolist()
 
 
 def _sizes_of_request(tensors):

@@ -5,7 +5,8 @@ import dataclasses
 import tensorflow as tf
 
 from ig_tf.graph import surgery
-from ig_tf.ig import compiled, front, integrate
+from ig_tf.graph.shape_values import known_entries
+from ig_tf.ig import front, integrate
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
 from ig_tf.ig.layout import examples_first, one_fold
 from ig_tf.ig.targets import TOP, Difference
@@ -105,7 +106,7 @@ def _of_request(recipe, shared, sizes):
     moved = surgery.downstream(recipe.work.inputs.values())
     found = [shared[name] for name in recipe.copy.shared if name in moved]
     for name, counts in recipe.copy.sizes.items():
-        known = compiled.known_entries(recipe.work.tensor(name))
+        known = known_entries(recipe.work.tensor(name))
         places = [place for place, counted in enumerate(counts)
                   if not counted and (known is None or known[place] is None)]
         if places and name in sizes:
