@@ -1,15 +1,11 @@
-"""Files of inputs, as records. A new input format is a row of FORMATS."""
+"""Files of inputs, as records, and values as results show them."""
 
 import base64
-import csv
 import dataclasses
-import json
-import os
 
 import numpy as np
 
-from ig_tf.errors import RecordError
-from ig_tf.run import sparse
+from ig_tf.run import sources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +13,7 @@ class Record:
     """One example of a file.
 
     Attributes:
-      position: 0-based place in the file.
+      position: 0-based place in the input.
       values: {name: value}, or {None: bytes} for a serialized record.
     """
 
@@ -25,100 +21,22 @@ class Record:
     values: dict
 
 
-def read(path):
-    """The records of a file, one after the other.
+def read(input):
+    """The records of an input, one after the other.
 
     Args:
-      path: .npz (one array per input, batch first), .jsonl (an object per line), .csv (a header,
-        then one line per record) or .tfrecord (serialized tf.Examples). How sparse inputs are
-        written, sparse.py says.
+      input: files, patterns and folders (`sources.find`): .npz (one array per input, batch first),
+        .jsonl (an object per line), .csv (a header, then one line per record), .parquet (columns
+        named like the inputs), .tfrecord (serialized tf.Examples or SequenceExamples), each of the
+        text and TFRecord files also with .gz; images. How sparse inputs are written, sparse.py
+        says.
 
     Raises:
-      RecordError: no such file, an unknown ending, or a broken line, with its number.
+      RecordError: no such file, an unknown ending, or a broken record, with its place.
     """
-    path = os.fspath(path)
-    if not os.path.exists(path):
-        raise RecordError(f"no input file {path!r}.")
-    for ending, reader in FORMATS.items():
-        if path.endswith(ending):
-            return reader(path)
-    raise RecordError(f"cannot tell the format of {path!r}; known endings: {', '.join(FORMATS)}.")
-
-
-def _npz(path):
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files}
-    except (ValueError, OSError, EOFError) as error:
-        raise RecordError(f"{path!r} is no .npz of plain arrays: {error}") from error
-    arrays = _with_sparse(path, arrays)
-    counts = {name: len(array) if np.ndim(array) or isinstance(array, list) else None
-              for name, array in arrays.items()}
-    if len(set(counts.values())) > 1 or None in counts.values():
-        raise RecordError(f"arrays of {path!r} have different lengths: {counts}.")
-    for position in range(next(iter(counts.values()), 0)):
-        yield Record(position, {name: array[position] for name, array in arrays.items()})
-
-
-def _with_sparse(path, arrays):
-    """Replaces NAME/indices, NAME/values and NAME/dense_shape by the rows of NAME."""
-    found = dict(arrays)
-    for name in [key.removesuffix("/indices") for key in arrays if key.endswith("/indices")]:
-        keys = [f"{name}/{part}" for part in sparse.PARTS]
-        if all(key in arrays for key in keys):
-            try:
-                found[name] = list(sparse.split(*(found.pop(key) for key in keys)))
-            except RecordError as error:
-                raise RecordError(f"sparse input {name!r} of {path!r}: {error}") from error
-    return found
-
-
-def _jsonl(path):
-    with open(path, encoding="utf-8", errors="strict") as stream:
-        position = 0
-        try:
-            for number, line in enumerate(stream, 1):
-                if not line.strip():
-                    continue
-                value = json.loads(line)
-                if not isinstance(value, dict):
-                    raise RecordError(f"{path}:{number}: a record is a JSON object; found "
-                                      f"{type(value).__name__}.")
-                yield Record(position, value)
-                position += 1
-        except json.JSONDecodeError as error:
-            raise RecordError(f"{path}:{number}: no JSON: {error}.") from error
-        except UnicodeDecodeError as error:
-            raise RecordError(f"{path}, after record {position}: no UTF-8 text: {error}") from error
-
-
-def _csv(path):
-    with open(path, encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, strict=True)
-        try:
-            for position, row in enumerate(reader):
-                if None in row or None in row.values():
-                    raise RecordError(f"{path}:{reader.line_num}: the line does not have the "
-                                      f"{len(reader.fieldnames)} columns of the header.")
-                yield Record(position, row)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise RecordError(f"{path}:{reader.line_num}: {error}.") from error
-
-
-def _tfrecord(path):
-    import tensorflow as tf
-    compression = "GZIP" if path.endswith(".gz") else ""
-    position = 0
-    try:
-        for raw in tf.data.TFRecordDataset(path, compression_type=compression):
-            yield Record(position, {None: raw.numpy()})
-            position += 1
-    except tf.errors.OpError as error:
-        raise RecordError(f"{path}, after record {position}: {error.message}") from error
-
-
-FORMATS = {".npz": _npz, ".jsonl": _jsonl, ".csv": _csv, ".tfrecord": _tfrecord,
-           ".tfrecords": _tfrecord, ".tfrecord.gz": _tfrecord}
+    items = (item for source in sources.find(input) for item in source.items())
+    for position, item in enumerate(items):
+        yield Record(position, item.values())
 
 
 def shown(value):

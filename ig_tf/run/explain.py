@@ -1,0 +1,186 @@
+"""Records into results: what a record means to a model, and what an answer says of the record."""
+
+import dataclasses
+
+from ig_tf.errors import RecordError
+from ig_tf.run import artifact as artifacts
+from ig_tf.run import choices, records, requests, results, sparse
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A record that fits the model.
+
+    Attributes:
+      record: the `Record`.
+      values: {input: array}.
+      chosen: {input of `attributions_custom`: array} that the record chooses.
+      alike: what must be equal of records that share a request.
+    """
+
+    record: object
+    values: dict
+    chosen: dict
+    alike: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Explainer:
+    """How records of one input are explained.
+
+    Attributes:
+      loaded: the `Artifact`.
+      choosing: `Choices`: what the records may choose.
+      labels: names of the classes, or None.
+      vocabulary: words by token id, or None.
+      row_error: relative completeness error that each row should have at most, or None.
+    """
+
+    loaded: object
+    choosing: choices.Choices
+    labels: object = None
+    vocabulary: object = None
+    row_error: object = None
+
+    def prepared(self, record):
+        """A record, checked against the model's inputs.
+
+        Raises:
+          RecordError: it does not fit.
+        """
+        values = values_of(self.loaded, record)
+        chosen = self.choosing.of(record, f"record {record.position}")
+        alike = (self.loaded.alike(values), {name: value.shape for name, value in chosen.items()})
+        return Prepared(record, values, chosen, alike)
+
+    def results(self, group):
+        """Explains records that share a request, `Prepared` with equal `alike`.
+
+        Returns:
+          For each record a tuple of `Result`: one, or one per row of the target that it has.
+
+        Raises:
+          RecordError: TensorFlow refuses the batch.
+        """
+        answers = requests.answered(self.loaded, [one.values for one in group],
+                                    [one.chosen for one in group], self.row_error)
+        return [self._results(one, *answer) for one, answer in zip(group, answers)]
+
+    def _results(self, one, answer, row, rung):
+        loaded, found = self.loaded, []
+        for name, mine in _explained(one.record, answer, loaded.folded):
+            result = _result(loaded, one.record, name, one.values, mine, row, self.labels,
+                             self.vocabulary)
+            found.append(_judged(loaded, result, rung, self.row_error))
+        return tuple(found)
+
+
+def _explained(record, answer, folded):
+    """(id, answer [batch, ...]) for each row of the target that a record has."""
+    name = str(record.values.get("id", record.position))
+    if not folded:
+        return [(name, answer)]
+    return [(f"{name}:{fold}", {key: value[:, fold] for key, value in answer.items()})
+            for fold in range(answer["prediction"].shape[1])]
+
+
+def _judged(loaded, result, rung, row_error):
+    """The result by the error that was asked for, with the nodes that it took."""
+    if row_error is None:
+        return result
+    numbers = {name: getattr(result, name) for name in results.NUMBERS}
+    return dataclasses.replace(result, status=results.status_of(**numbers, tolerance=row_error),
+                               steps=loaded.metadata["custom"]["refinement_steps"][rung])
+
+
+def values_of(loaded, record):
+    """{input: array} of a record.
+
+    Raises:
+      RecordError: an input is missing, or has another type or shape.
+    """
+    where = f"record {record.position}"
+    given = record.values
+    if None in given:  # a serialized record goes to the only input
+        if len(loaded.inputs) != 1:
+            raise RecordError(f"{where}: serialized records fit a signature with one string input; "
+                              f"this one takes {', '.join(loaded.inputs)}.")
+        given = {next(iter(loaded.inputs)): given[None]}
+    missing = [name for name in loaded.inputs if name not in given]
+    if missing:
+        raise RecordError(f"{where} has no {', '.join(map(repr, missing))}; the model takes "
+                          f"{', '.join(loaded.inputs)}, the record has "
+                          f"{', '.join(map(str, given)) or 'nothing'}.")
+    return {name: artifacts.as_array(given[name], spec, f"{where}, input {name!r}",
+                                     loaded.axis(name))
+            for name, spec in loaded.inputs.items()}
+
+
+def _result(loaded, record, name, values, answer, row, labels, vocabulary):
+    numbers = requests.numbers(answer, row)
+    points = tuple(_point(point, answer, row, vocabulary) for point in loaded.metadata["points"])
+    features = {key.partition("/")[2]: float(value[row]) for key, value in answer.items()
+                if key.startswith("features/")}
+    return results.Result(
+        id=name, status=results.status_of(**numbers),
+        target=_target(loaded.metadata["target"], int(answer["target_index"][row]), labels),
+        points=points, features=features, inputs=_shown_inputs(loaded, record, values), **numbers)
+
+
+def _target(target, index, labels):
+    if target["index"] is None:
+        return results.Target(target["output"])
+    if index < 0:  # a difference of two
+        return results.Target(target["text"], label=_versus(target["index"], labels))
+    if isinstance(target["index"], list) and len(target["index"]) > 1:
+        return results.Target(target["output"], tuple(target["index"]))
+    label = labels[index] if labels and index < len(labels) else None
+    return results.Target(target["output"], index, label)
+
+
+def _versus(index, labels):
+    """Of a difference of two classes the names, where they are known."""
+    numbers = [int(part) for part in index.split("-")] if "," not in index else []
+    if not labels or not numbers or max(numbers) >= len(labels):
+        return None
+    return " - ".join(labels[number] for number in numbers)
+
+
+def _point(point, answer, row, vocabulary):
+    scores, tokens, kind = answer[f"attributions/{point['name']}"][row], None, point["kind"]
+    if f"tokens/{point['name']}" in answer:
+        kind = "tokens"
+        length = int(answer[f"length/{point['name']}"][row])
+        scores, tokens = scores[:length], answer[f"tokens/{point['name']}"][row][:length]
+        tokens = tuple(_token(token, vocabulary) for token in tokens.tolist())
+    elif kind == "tokens":  # pooled, for a baseline that the request chose
+        kind = "pooled"
+    return results.PointScores(point["name"], kind, scores, tokens,
+                               tuple(point["features"]))
+
+
+def _token(token, vocabulary):
+    if isinstance(token, bytes):
+        return token.decode("utf-8", "backslashreplace")
+    if vocabulary and 0 <= token < len(vocabulary):
+        return vocabulary[token]
+    return token
+
+
+def _shown_inputs(loaded, record, values):
+    """What the caller sent, so that the input can be drawn beside its attribution."""
+    found = {}
+    for name, value in values.items():
+        spec = loaded.inputs[name]
+        if isinstance(value, sparse.SparseRow):
+            found[name] = value.shown()
+        elif spec.dtype.name == "string" and value.ndim == 0:
+            parsed = records.example_features(value.item()) if None in record.values else {}
+            found.update(parsed or {name: records.shown(value.item())})
+        else:
+            found[name] = records.shown(value)
+    for name, value in record.values.items():
+        if name is not None and name not in loaded.inputs and name != "id" and (
+                not name.startswith(choices.OF_POINT)):
+            found[name] = records.shown(value)
+    return found
