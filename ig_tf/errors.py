@@ -41,6 +41,10 @@ class CompileError(GraphError):
     """The path and its gradient cannot be compiled by XLA."""
 
 
+class JobError(IgTfError):
+    """A batch job cannot start, go on, or be continued."""
+
+
 class OutputError(IgTfError):
     """The output exists already, or cannot be written."""
 

@@ -1,12 +1,15 @@
-"""Runs an instrumented SavedModel on a file of inputs and writes the attributions.
+"""Runs an instrumented SavedModel on a file or a data set and writes the attributions.
 
   ig-tf attribute --model=OUT --input=FILE --output=results.jsonl
+  ig-tf attribute --model=OUT --input='rows-*.parquet' --output=DIR/ --format=parquet
 
-FILE is .npz (one array per input), .jsonl (one object per line), .csv (columns named like the
-inputs) or .tfrecord (serialized tf.Examples).
+Inputs are .npz (one array per input), .jsonl (one object per line), .csv and .parquet (columns
+named like the inputs), .tfrecord (serialized tf.Examples or SequenceExamples) or images. A folder
+as output is a batch job: shards, a manifest, and run again it goes on where it was killed.
 """
 
-import collections
+import json
+import os
 import sys
 
 from absl import flags
@@ -19,8 +22,28 @@ flags.adopt_module_key_flags(model_flags)
 
 _MODEL = flags.DEFINE_string("model", None, "Directory that `ig-tf instrument` wrote.",
                              required=True)
-_INPUT = flags.DEFINE_string("input", None, "File of inputs.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "File to write: .jsonl or .npz.", required=True)
+_INPUT = flags.DEFINE_string("input", None, "Files of inputs: a file, a folder, a pattern, or "
+                             "several with commas between.", required=True)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "File to write: .jsonl or .npz. Or a folder (DIR/, or with --format), for a "
+    "batch job.", required=True)
+_FORMAT = flags.DEFINE_enum("format", None, ["jsonl", "parquet", "tfrecord"], "Of a batch job's "
+                            "files. By default jsonl.")
+_COLUMNS = flags.DEFINE_list("columns", [], "INPUT=COLUMN,... for inputs of the model that are "
+                             "called otherwise in the records (id=COLUMN too).")
+_KEEP = flags.DEFINE_list("keep", [], "Job: columns of the records that the results keep, for "
+                          "example label.")
+_SHARD = flags.DEFINE_integer("shard_records", 10_000, "Job: records per file. A job that is "
+                              "killed loses what it has of one.", lower_bound=1)
+_ON_ERROR = flags.DEFINE_enum(
+    "on_error", "fail", ["fail", "skip"], "Job: whether a record that cannot be attributed ends "
+    "the job, or costs one row of status error and a line in _dead_letters.")
+_WORKERS = flags.DEFINE_integer("workers", 1, "Job: processes, each with a copy of the model.",
+                                lower_bound=1)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Job: remove another job's results that the "
+                               "folder holds.")
+_IMAGE_RANGE = flags.DEFINE_list("image_range", ["0", "1"], "Image files, for inputs of floats: "
+                                 "what black and white are, for example -1,1 or 0,255.")
 _BATCH = flags.DEFINE_integer("batch_size", 64, "Records per request.", lower_bound=1)
 _LIMIT = flags.DEFINE_integer("limit", None, "Stop after so many records.", lower_bound=1)
 _LABELS = flags.DEFINE_string("labels", None, "Text file with the names of the classes, one per "
@@ -38,17 +61,47 @@ _BASELINES = flags.DEFINE_string(
     "baselines", None, "An .npz with one array per point, of one example, for records without "
     "fields baseline/NAME; needs --custom=baseline.")
 
+_TERMINATED = 128 + 15  # the status of a process that SIGTERM ended
+
 
 def main(_):
     model_flags.load_libraries()
-    from ig_tf.run.attribute import attribute
-    from ig_tf.run.results import read
-    count = attribute(_MODEL.value, _INPUT.value, _OUTPUT.value, _BATCH.value, _LIMIT.value,
-                      _lines(_LABELS.value), _lines(_VOCABULARY.value), _ROW_ERROR.value,
-                      _TARGET_COLUMN.value, _BASELINES.value)
-    statuses = collections.Counter(result.status for result in read(_OUTPUT.value)[1])
+    return _job() if _is_job() else _one_file()
+
+
+def _is_job():
+    output = _OUTPUT.value
+    return _FORMAT.value is not None or output.endswith(os.sep) or os.path.isdir(output)
+
+
+def _job():
+    from ig_tf.run import fields, job
+    asked = job.Job(
+        _MODEL.value, _INPUT.value, _OUTPUT.value, _FORMAT.value or "jsonl",
+        fields.columns_of(_COLUMNS.value), tuple(_KEEP.value), _image_range(), _BATCH.value,
+        _SHARD.value, _ON_ERROR.value, _LIMIT.value, _LABELS.value, _VOCABULARY.value,
+        _ROW_ERROR.value, _TARGET_COLUMN.value, _BASELINES.value,
+        tuple(flags.FLAGS.load_op_library), tuple(flags.FLAGS["import"].value))
+    summary = job.run(asked, _WORKERS.value, _OVERWRITE.value)
+    print(json.dumps(summary))
+    if not summary["complete"]:
+        print("stopped by SIGTERM: run the same command again for the rest", file=sys.stderr)
+        return _TERMINATED
+    return 0
+
+
+def _one_file():
+    from ig_tf.run import attribute, fields, words
+    for flag in (_KEEP, _WORKERS, _OVERWRITE, _ON_ERROR, _SHARD):
+        if flag.present:
+            raise RecordError(f"--{flag.name} belongs to a batch job: name a folder, "
+                              "--output=DIR/.")
+    statuses = attribute.to_file(
+        _MODEL.value, _INPUT.value, _OUTPUT.value, _BATCH.value, _LIMIT.value,
+        words.lines(_LABELS.value), words.lines(_VOCABULARY.value), _ROW_ERROR.value,
+        _TARGET_COLUMN.value, _BASELINES.value, fields.columns_of(_COLUMNS.value), _image_range())
     found = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()))
-    print(f"wrote {count} results to {_OUTPUT.value}" + (f" ({found})" if found else ""))
+    print(f"wrote {statuses.total()} results to {_OUTPUT.value}" + (f" ({found})" if found else ""))
     if statuses["capped"]:
         share = 0.05 if _ROW_ERROR.value is None else _ROW_ERROR.value
         print(f"capped: the attributions do not add up within {share:.4g} of the difference; "
@@ -56,14 +109,13 @@ def main(_):
     return 0
 
 
-def _lines(path):
-    if path is None:
-        return None
+def _image_range():
     try:
-        with open(path, encoding="utf-8") as stream:
-            return stream.read().split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"cannot read {path!r}: {error}") from error
+        low, high = map(float, _IMAGE_RANGE.value)
+    except ValueError:
+        raise RecordError(f"--image_range={','.join(_IMAGE_RANGE.value)}: expected two numbers, "
+                          "for example -1,1.") from None
+    return low, high
 
 
 if __name__ == "__main__":

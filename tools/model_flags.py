@@ -1,12 +1,8 @@
 """Flags that more than one program takes."""
 
-import importlib
-import os
-import sys
-
 from absl import flags
 
-from ig_tf.errors import ArtifactError
+from ig_tf.run import libraries
 
 
 def define_choice():
@@ -54,18 +50,7 @@ def load_libraries():
     Raises:
       ArtifactError: a library or module cannot be loaded.
     """
-    import tensorflow as tf
-    for file in flags.FLAGS.load_op_library:
-        try:
-            tf.load_op_library(file)
-        except (tf.errors.OpError, OSError, RuntimeError) as error:
-            raise ArtifactError(f"--load_op_library={file} cannot be loaded: {error}") from error
-    sys.path.append(os.getcwd())  # a module of the user's own
-    for module in flags.FLAGS["import"].value:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ArtifactError(f"--import={module} cannot be imported: {error}") from error
+    libraries.load(flags.FLAGS.load_op_library, flags.FLAGS["import"].value)
 
 
 def load():

@@ -26,6 +26,7 @@ class Artifact:
       function: the signature as a callable of keyword tensors.
       owner: the loaded object, which keeps variables and tables alive.
       custom: the same artifact as its signature `attributions_custom` answers, or None.
+      outputs: {key of an answer: name of its type}.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Artifact:
     function: object = dataclasses.field(repr=False)
     owner: object = dataclasses.field(repr=False)
     custom: object = dataclasses.field(default=None, repr=False)
+    outputs: dict = dataclasses.field(default_factory=dict, repr=False)
 
     def axis(self, name):
         """The axis of an input along which its examples lie."""
@@ -156,8 +158,8 @@ def load(path):
         advice = (" An op of another package: import that first (--import=MODULE or "
                   "--load_op_library=FILE.so)." if "not registered" in str(error) else "")
         raise ArtifactError(f"TensorFlow cannot load {path!r}: {error}{advice}") from error
-    main, *custom = (Artifact(path, metadata, inputs, function, owner)
-                     for inputs, function in opened)
+    main, *custom = (Artifact(path, metadata, inputs, function, owner, outputs=outputs)
+                     for inputs, function, outputs in opened)
     return dataclasses.replace(main, custom=custom[0]) if custom else main
 
 
@@ -167,10 +169,11 @@ def _signatures(metadata):
 
 
 def _of_object(owner, metadata, name):
-    """({input: spec}, function) of a signature of a loaded object."""
+    """({input: spec}, function, {output: type}) of a signature of a loaded object."""
     function = owner.signatures[name]
+    outputs = {key: tensor.dtype.name for key, tensor in function.structured_outputs.items()}
     return sparse.specs(function.structured_input_signature[1],
-                        metadata.get("sparse_inputs", {})), function
+                        metadata.get("sparse_inputs", {})), function, outputs
 
 
 def _by_session(path, metadata):
@@ -178,7 +181,8 @@ def _by_session(path, metadata):
     (a queue, keep_prob) is refused as a whole by `tf.saved_model.load`.
 
     Returns:
-      (what has to be kept, function(name of a signature) -> ({input: tf.TensorSpec}, function)).
+      (what has to be kept,
+       function(name of a signature) -> ({input: tf.TensorSpec}, function, {output: type})).
     """
     import tensorflow as tf
     session = tf.compat.v1.Session(graph=tf.Graph())
@@ -195,7 +199,8 @@ def _by_session(path, metadata):
             fed = {signature.inputs[key].name: value.numpy() for key, value in tensors.items()}
             return {key: tf.constant(value) for key, value in session.run(fetches, fed).items()}
 
-        return specs, function
+        return specs, function, {key: tf.as_dtype(info.dtype).name
+                                 for key, info in signature.outputs.items()}
 
     return session, open_signature
 

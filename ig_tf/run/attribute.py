@@ -42,9 +42,28 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
       RecordError: a record does not fit the model's inputs.
     """
     loaded = model if isinstance(model, artifacts.Artifact) else artifacts.load(model)
+    asked = (loaded, input, batch_size, limit, labels, vocabulary, row_error, target_column,
+             baselines, Fields(loaded, columns or {}))
+    return list(_rows(*asked)) if output is None else _write(output, _rows(*asked), loaded).total()
+
+
+def to_file(model, input, output, batch_size, limit, labels, vocabulary, row_error, target_column,
+            baselines, columns, image_range):
+    """`attribute` for the command line.
+
+    Returns:
+      collections.Counter of the statuses of the results that were written.
+    """
+    loaded = artifacts.load(model)
+    fields = Fields(loaded, columns, image_range)
+    return _write(output, _rows(loaded, input, batch_size, limit, labels, vocabulary, row_error,
+                                target_column, baselines, fields), loaded)
+
+
+def _rows(loaded, input, batch_size, limit, labels, vocabulary, row_error, target_column, baselines,
+          fields):
     explainer = explainer_of(loaded, labels, vocabulary, row_error, target_column, baselines)
-    rows = _results(explainer, _source(input, limit, Fields(loaded, columns or {})), batch_size)
-    return list(rows) if output is None else write(output, rows, loaded).total()
+    return _results(explainer, _source(input, limit, fields), batch_size)
 
 
 def explainer_of(loaded, labels=None, vocabulary=None, row_error=None, target_column=None,
@@ -61,12 +80,8 @@ def explainer_of(loaded, labels=None, vocabulary=None, row_error=None, target_co
                              vocabulary, row_error)
 
 
-def write(output, rows, loaded):
-    """Writes results as they come.
-
-    Returns:
-      collections.Counter of their statuses.
-    """
+def _write(output, rows, loaded):
+    """Writes results as they come; returns a Counter of their statuses."""
     statuses = collections.Counter()
 
     def counted():

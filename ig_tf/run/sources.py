@@ -1,8 +1,10 @@
 """What an input names: files, patterns and folders, as sources of items in a fixed order."""
 
+import bisect
 import dataclasses
 import functools
 import glob
+import itertools
 import os
 
 from ig_tf.errors import RecordError
@@ -39,6 +41,42 @@ class Source:
         if self.format == IMAGE:
             return len(self.files)
         return sum(1 for _ in self.items())
+
+
+class Stream:
+    """The items of several sources by their position in all of them; forward is cheap.
+
+    Args:
+      found: the sources.
+      counts: the number of items of each.
+    """
+
+    def __init__(self, found, counts):
+        self._ends = list(itertools.accumulate(counts))
+        self._found, self._source, self._items, self._next = found, None, None, 0
+
+    def range(self, start, stop):
+        """Yields (position, file, item) from `start` to `stop` - 1.
+
+        Raises:
+          RecordError: a source has fewer items than it had.
+        """
+        for position in range(start, stop):
+            source = bisect.bisect_right(self._ends, position)
+            if source != self._source or position < self._next:
+                self._source, self._items = source, self._found[source].items()
+                self._next = self._ends[source - 1] if source else 0
+            for skipped in range(self._next, position + 1):
+                self._next, item = skipped + 1, next(self._items, None)
+                if item is None:
+                    raise RecordError(f"{self._found[source].files[0]!r} has changed: it had a "
+                                      f"record {position} when the job began.")
+            yield position, self._file(source, position), item
+
+    def _file(self, source, position):
+        files = self._found[source].files
+        first = self._ends[source - 1] if source else 0
+        return files[position - first] if len(files) > 1 else files[0]
 
 
 def _image(payload):

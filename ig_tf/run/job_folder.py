@@ -1,0 +1,171 @@
+"""The folder of a job's output: what is where, who may write, what is finished.
+
+    part-00003-of-00012.parquet    results of a shard
+    _dead_letters/part-00003.jsonl records of it that failed: position, file, reason, base64
+    _about.json                    the model card
+    _SUCCESS                       the manifest, as JSON: written last, so that where it is, all is
+    _job/plan.json                 what the job is: another one is refused
+    _job/shards/00003.json         note of a finished shard
+    _job/lock, _job/workers        held while a job, or a worker of one, runs
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+
+from ig_tf.errors import JobError
+from ig_tf.run.results import write_file
+from ig_tf.run.results_values import dump
+
+_OWN = ("_dead_letters", "_about.json", "_SUCCESS", "_job")
+_WAIT_SECONDS = 60.0  # for workers of a job that was killed; they end by themselves
+MANIFEST = "_SUCCESS"
+
+
+class JobFolder:
+    """A job's output.
+
+    Args:
+      path: the folder; made where it is not there.
+    """
+
+    def __init__(self, path):
+        self.path = os.path.abspath(os.fspath(path))
+
+    def results(self, name):
+        return os.path.join(self.path, name)
+
+    def dead_letters(self, number):
+        return os.path.join(self.path, "_dead_letters", f"part-{number:05d}.jsonl")
+
+    def _job(self, *names):
+        return os.path.join(self.path, "_job", *names)
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Keeps other jobs out of this folder; the lock goes with the process.
+
+        Raises:
+          JobError: a job is running in it, or it is no folder for one.
+        """
+        self._require_own()
+        try:
+            os.makedirs(self._job("shards"), exist_ok=True)
+        except OSError as error:
+            raise JobError(f"cannot make the folder {self.path!r}: {error}") from error
+        with open(self._job("lock"), "a", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise JobError(f"another job is writing to {self.path!r}.") from error
+            with open(self._job("workers"), "a", encoding="utf-8") as workers:
+                _wait_for(workers, self.path)
+            yield
+
+    def worker_lock(self):
+        """An open file that says that a worker is alive, as long as it is open."""
+        workers = open(self._job("workers"), "a", encoding="utf-8")
+        fcntl.flock(workers, fcntl.LOCK_SH)
+        return workers
+
+    def _require_own(self):
+        if not os.path.exists(self.path) or os.path.isdir(self._job()):
+            return
+        if not os.path.isdir(self.path) or os.listdir(self.path):
+            raise JobError(f"{self.path!r} exists and holds something else: name a new folder, or "
+                           "one that a job of ig-tf wrote.")
+
+    def begin(self, plan, overwrite=False):
+        """Takes up the job where it was left, or begins it.
+
+        Args:
+          plan: what the job is, as JSON.
+          overwrite: whether another job's results are removed.
+
+        Raises:
+          JobError: the folder holds another job.
+        """
+        before = self.plan()
+        if before is not None and before != plan and not overwrite:
+            changed = sorted(key for key in {*before, *plan} if before.get(key) != plan.get(key))
+            raise JobError(
+                f"{self.path!r} holds another job: {_difference(before, plan, changed[0])}. Name "
+                "another folder, or give --overwrite to begin anew.")
+        if before != plan:
+            self._clear()
+            write_file(self._job("plan.json"), dump(plan, indent=1))
+        for name in os.listdir(self.path):
+            if name.startswith(".part-") and name.endswith(".tmp"):  # of a run that was killed
+                os.unlink(os.path.join(self.path, name))
+
+    def plan(self):
+        """What the job in this folder is, or None."""
+        try:
+            with open(self._job("plan.json"), "rb") as file:
+                return json.load(file)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise JobError(f"cannot read {self._job('plan.json')!r}: {error}") from error
+
+    def _clear(self):
+        for name in os.listdir(self.path):
+            if name.startswith(("part-", ".part-")):
+                os.unlink(os.path.join(self.path, name))
+        for name in _OWN[:-1]:
+            path = os.path.join(self.path, name)
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            elif os.path.exists(path):
+                os.unlink(path)
+        shutil.rmtree(self._job("shards"))
+        os.makedirs(self._job("shards"))
+
+    def finish(self, number, note):
+        """Notes that a shard is finished; its file has to be there already."""
+        write_file(self._job("shards", f"{number:05d}.json"), dump(note))
+        return note
+
+    def note(self, number):
+        """The note of a shard, or None: not finished."""
+        try:
+            with open(self._job("shards", f"{number:05d}.json"), "rb") as file:
+                note = json.load(file)
+            whole = os.path.getsize(self.results(note["file"])) == note["bytes"]
+        except (OSError, ValueError, KeyError):
+            return None
+        return note if whole else None
+
+    def succeed(self, manifest):
+        """Writes the manifest: everything is there."""
+        write_file(self.results(MANIFEST), dump(manifest, indent=1) + b"\n")
+
+    def reopen(self):
+        """Takes the manifest away while shards are missing."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.results(MANIFEST))
+
+
+def _wait_for(workers, path):
+    until = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            fcntl.flock(workers, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            if time.monotonic() > until:
+                raise JobError(f"a worker of an earlier job still writes to {path!r}.") from error
+            time.sleep(0.2)
+
+
+def _difference(before, plan, key):
+    """One sentence about the first thing that is not as it was."""
+    return f"{key} was {_short(before.get(key))}, now {_short(plan.get(key))}"
+
+
+def _short(value):
+    text = json.dumps(value)
+    return text if len(text) <= 160 else text[:157] + "..."

@@ -1,0 +1,248 @@
+"""The unit of a job: some records of the input, one file of results.
+
+`Worker.run` is the same in one process, in many, and under any engine: it needs a folder that all
+can write to and nothing else.
+"""
+
+import base64
+import collections
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import os
+
+from ig_tf.errors import JobError, RecordError
+from ig_tf.run import records, results, shard_files, tables
+from ig_tf.run.results_values import dump
+
+WINDOW = 4  # batches that are read before they are answered: records of equal shapes go together
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Some records: those from `start` to `stop` - 1.
+
+    Attributes:
+      number: its place among all.
+      of: how many there are.
+    """
+
+    number: int
+    of: int
+    start: int
+    stop: int
+
+    def file(self, ending):
+        """The name of its results."""
+        return f"part-{self.number:05d}-of-{self.of:05d}{ending}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """Why a record has no attributions."""
+
+    reason: str
+
+
+class Worker:
+    """Answers shards with one loaded model.
+
+    Args:
+      folder: a `JobFolder`.
+      stream: a `sources.Stream`.
+      explainer: an `Explainer`.
+      fields: `Fields`.
+      kept: {pass-through column: type}.
+      format: a row of `shard_files.FORMATS`.
+      batch_size: records per request; halved where memory runs out.
+      skip: whether a record that fails costs a row of status error, and not the job.
+      said: function(number of records just done, sentence or None).
+    """
+
+    def __init__(self, folder, stream, explainer, fields, kept, format, batch_size, skip, said):
+        self._folder, self._stream, self._explainer = folder, stream, explainer
+        self._fields, self._kept, self._format = fields, kept, format
+        self._batch, self._skip, self._said = batch_size, skip, said
+
+    def run(self, shard):
+        """Writes a shard's results, then the note that it is finished.
+
+        Returns:
+          The note: {"file", "records", "rows", "statuses", "dead_letters", "bytes", "sha256"}.
+
+        Raises:
+          JobError: a record failed, and none may; or a file cannot be written.
+        """
+        opener, ending = shard_files.FORMATS[self._format]
+        schema = tables.schema(self._explainer.loaded, self._kept)
+        name = shard.file(ending)
+        path, dead = self._folder.results(name), self._folder.dead_letters(shard.number)
+        statuses, failed = collections.Counter(), 0
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(dead)  # of a run that was killed
+            with _aside(path) as aside, contextlib.ExitStack() as letters:
+                with opener(aside, schema) as write:
+                    for position, file, item, found, kept in self._answered(shard):
+                        if isinstance(found, Failure):
+                            if not failed:
+                                letter = letters.enter_context(_aside(dead))
+                                letters_file = letters.enter_context(open(letter, "wb"))
+                            failed += 1
+                            letters_file.write(_letter(position, file, item, found))
+                            found = (self._without(position, item, found),)
+                        for result in found:
+                            write(position, result, kept)
+                            statuses[result.status] += 1
+            size, digest = checksum(path)
+        except OSError as error:
+            raise JobError(f"{path}: cannot be written: {error}. Finished shards are kept: run the "
+                           "same command again.") from error
+        return self._folder.finish(shard.number, {
+            "file": name, "records": shard.stop - shard.start, "rows": statuses.total(),
+            "statuses": dict(sorted(statuses.items())), "dead_letters": failed, "bytes": size,
+            "sha256": digest})
+
+    def _answered(self, shard):
+        """Yields (position, file, item, results or Failure, kept) in the order of the input."""
+        stream = self._stream.range(shard.start, shard.stop)
+        while window := list(itertools.islice(stream, WINDOW * self._batch)):
+            read = [self._read(position, file, item) for position, file, item in window]
+            answers = self._window([one for one, _ in read])
+            for (position, file, item), found, (_, kept) in zip(window, answers, read):
+                if isinstance(found, Failure) and not self._skip:
+                    raise JobError(
+                        f"{file}: record {position} fails: {found.reason.rstrip('.')}. Finished "
+                        "shards are kept. With --on_error=skip it would cost one row of status error.")
+                yield position, file, item, found, kept
+            self._said(len(window), None)
+
+    def _read(self, position, file, item):
+        """(`Prepared` or Failure, pass-through values)."""
+        try:
+            values = item.values()
+            where = f"record {position}"
+            kept = _typed(kept_values(values, self._kept, where), self._kept, where)
+        except RecordError as error:
+            return Failure(str(error)), {}
+        try:
+            return self._explainer.prepared(self._fields.of(records.Record(position, values))), kept
+        except RecordError as error:
+            return Failure(str(error)), kept
+
+    def _without(self, position, item, failure):
+        """The row of a record that has no attributions."""
+        try:
+            name = item.values().get(self._fields.columns.get("id", "id"), position)
+        except RecordError:
+            name = position
+        return results.Result(id=str(name), status="error", message=failure.reason)
+
+    def _window(self, read):
+        """Results or Failure of each; those of equal shapes share requests."""
+        found, alike = list(read), {}
+        for place, one in enumerate(read):
+            if not isinstance(one, Failure):
+                alike.setdefault(repr(one.alike), []).append(place)
+        for places in alike.values():
+            while places:
+                size = self._explainer.loaded.examples or self._batch
+                now, places = places[:size], places[size:]
+                for place, answer in zip(now, self._answer([read[place] for place in now])):
+                    found[place] = answer
+        return found
+
+    def _answer(self, group):
+        """Results or Failure of each record of a request; what is refused is halved."""
+        import tensorflow as tf
+        if len(group) > self._batch and not self._explainer.loaded.examples:
+            return self._halves(group)
+        try:
+            return self._explainer.results(group)
+        except tf.errors.ResourceExhaustedError as error:
+            reason = f"out of memory: {error.message.strip().partition(chr(10))[0]}"
+            if self._explainer.loaded.examples:
+                raise JobError(f"{reason} (the model fixes {self._explainer.loaded.examples} "
+                               "examples per request, so that the batch cannot be halved).") from (
+                                   error)
+            self._smaller(len(group))
+        except RecordError as error:
+            reason = str(error)
+        if len(group) == 1:
+            return [Failure(reason)]
+        return self._halves(group)
+
+    def _halves(self, group):
+        middle = (len(group) + 1) // 2
+        return self._answer(group[:middle]) + self._answer(group[middle:])
+
+    def _smaller(self, size):
+        half = max(1, size // 2)
+        if half < self._batch:
+            self._batch = half
+            self._said(0, f"out of memory with {size} records per request: {half} from here on")
+
+
+def kept_values(values, names, where):
+    """{column: value} of the pass-through columns of a record.
+
+    Raises:
+      RecordError: a column is missing.
+    """
+    if not names:
+        return {}
+    given = records.example_features(values[None]) if None in values else values
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise RecordError(f"{where} has no column {missing[0]!r}, which --keep names; it has "
+                          f"{', '.join(map(str, given)) or 'nothing'}.")
+    return {name: given[name] for name in names}
+
+
+def _typed(given, kept, where):
+    return {name: tables.as_type(value, kept[name], f"{where}, column {name!r}")
+            for name, value in given.items()}
+
+
+def _letter(position, file, item, failure):
+    return dump({"position": position, "file": file, "reason": failure.reason,
+                 "base64": base64.b64encode(item.raw()).decode("ascii")}) + b"\n"
+
+
+@contextlib.contextmanager
+def _aside(path):
+    """A name for a file that gets its own one when it is whole and on the disk."""
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    aside = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
+    try:
+        yield aside
+        with open(aside, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+        _sync(folder)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(aside)
+
+
+def _sync(folder):
+    """Brings the names in a folder to the disk."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def checksum(path):
+    """(bytes, SHA-256) of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+        return file.tell(), digest.hexdigest()
+
+
+__all__ = ["Failure", "Shard", "Worker", "checksum", "kept_values"]

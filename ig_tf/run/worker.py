@@ -1,0 +1,62 @@
+"""One worker process of a job: `python -m` this module; workers.py talks to it."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+from ig_tf.errors import IgTfError
+
+_LOOK_SECONDS = 0.5  # between looks whether the job is still there
+
+
+def main():
+    """Reads the job and its shards from standard input until that ends."""
+    said = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what TensorFlow prints is no line of ours
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the job decides: it lets shards be finished
+    begin = json.loads(sys.stdin.readline())
+    _die_with(begin["parent"])
+    try:
+        folder, worker = _begin(begin, lambda done, sentence: _say(
+            said, {"done": done, "sentence": sentence}))
+        with folder.worker_lock():
+            from ig_tf.run.shards import Shard
+            for line in sys.stdin:
+                shard = Shard(**json.loads(line))
+                worker.run(shard)
+                _say(said, {"finished": shard.number})
+    except IgTfError as error:
+        _say(said, {"error": str(error)})
+
+
+def _begin(begin, report):
+    """(its folder, a `shards.Worker`) of the job."""
+    from ig_tf.run import artifact, job, job_folder, libraries, sources
+    described = begin["job"]
+    asked = job.Job(**described)
+    libraries.load(asked.op_libraries, asked.modules)
+    context = job.Context(asked, artifact.load(asked.model), sources.find(asked.input),
+                          tuple(begin["counts"]), begin["kept"])
+    folder = job_folder.JobFolder(asked.output)
+    return folder, context.worker(folder, report)
+
+
+def _say(said, value):
+    said.write(json.dumps(value) + "\n")
+    said.flush()
+
+
+def _die_with(parent):
+    """Ends this process when the job is gone, so that nobody writes to a folder unlocked."""
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(_LOOK_SECONDS)
+        os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()
