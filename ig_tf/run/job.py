@@ -113,6 +113,7 @@ def run(job, workers=1, overwrite=False, stream=None):
                 else:
                     from ig_tf.run import workers as processes
                     processes.run(context, folder, missing, meter, stopped, workers)
+            folder.sweep()
         return _finish(context, folder, missing, time.monotonic() - began)
 
 

@@ -97,9 +97,15 @@ class JobFolder:
         if before != plan:
             self._clear()
             write_file(self._job("plan.json"), dump(plan, indent=1))
-        for name in os.listdir(self.path):
-            if name.startswith(".part-") and name.endswith(".tmp"):  # of a run that was killed
-                os.unlink(os.path.join(self.path, name))
+        self.sweep()
+
+    def sweep(self):
+        """Removes what processes that were killed had begun to write; nobody may be writing."""
+        for place in ("", "_dead_letters", "_job", os.path.join("_job", "shards")):
+            place = os.path.join(self.path, place)
+            for name in os.listdir(place) if os.path.isdir(place) else ():
+                if name.startswith(".") and name.endswith(".tmp"):
+                    os.unlink(os.path.join(place, name))
 
     def plan(self):
         """What the job in this folder is, or None."""

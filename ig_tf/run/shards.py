@@ -114,7 +114,7 @@ class Worker:
                 if isinstance(found, Failure) and not self._skip:
                     raise JobError(
                         f"{file}: record {position} fails: {found.reason.rstrip('.')}. Finished "
-                        "shards are kept. With --on_error=skip it would cost one row of status error.")
+                        "shards are kept. With --on_error=skip it costs one row of status error.")
                 yield position, file, item, found, kept
             self._said(len(window), None)
 
