@@ -188,6 +188,22 @@ def test_a_poisoned_record_costs_itself(asked, tmp_path, monkeypatch):
     assert all(letter["file"].endswith("rows-1.jsonl") and letter["reason"] for letter in letters)
 
 
+def test_values_that_are_no_numbers_and_a_text_of_megabytes(asked, tmp_path):
+    """NaN and infinity have a status; a reason that quotes 10 MB is cut, the letter is whole."""
+    long = json.dumps({"text": "x" * 10_000_000, "ids": [1], "label": 0}).encode()
+    for number, line in ((31, b'{"text": "nan", "ids": [1], "label": 1}'),
+                         (32, b'{"text": "inf", "ids": [1], "label": 1}'), (33, long)):
+        spoil(tmp_path, number, line)
+    job.run(dataclasses.replace(asked, on_error="skip"))
+    rows = read_jsonl(asked.output)
+    assert [row["status"] for row in rows[31:34]] == ["invalid_input", "invalid_input", "error"]
+    assert all(row["prediction"] == pytest.approx(job_models.truth(other)[0], rel=1e-6)
+               for row, other in zip(rows[34:], job_models.rows(COUNT)[34:]))
+    letter, = (json.loads(line) for file in pathlib.Path(
+        asked.output, "_dead_letters").iterdir() for line in file.read_text().splitlines())
+    assert len(letter["reason"]) <= 2000 and base64.b64decode(letter["base64"]).strip() == long
+
+
 def test_out_of_memory_halves_the_batch(asked, monkeypatch, tmp_path, capfd):
     job.run(dataclasses.replace(asked, output=tmp_path / "clean"))
     answer, requests = artifact.Artifact.answer, []

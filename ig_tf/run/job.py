@@ -12,7 +12,7 @@ import time
 
 from ig_tf.errors import JobError, RecordError
 from ig_tf.run import artifact as artifacts
-from ig_tf.run import attribute, images, shard_files, shards, sources, tables
+from ig_tf.run import attribute, images, libraries, shard_files, shards, sources, tables
 from ig_tf.run.fields import Fields
 from ig_tf.run.job_folder import JobFolder
 from ig_tf.run.progress import Meter
@@ -170,6 +170,23 @@ class Context:
         return shards.Worker(folder, sources.Stream(self.found, self.counts), explainer,
                              fields_of(job, self.loaded), self.kept, job.format, job.batch_size,
                              job.on_error == "skip", said)
+
+
+def worker_elsewhere(job, counts, kept, said):
+    """What another process or machine needs to answer shards of a job that `run` has begun.
+
+    Args:
+      job: the `Job`; its folder and its input are the same files there.
+      counts, kept: of the job's `Context`, as its plan has them.
+      said: function(number of records just done, sentence or None).
+
+    Returns:
+      (`JobFolder`, `shards.Worker`). Whoever uses them holds `JobFolder.worker_lock`.
+    """
+    libraries.load(job.op_libraries, job.modules)
+    context = Context(job, artifacts.load(job.model), sources.find(job.input), tuple(counts), kept)
+    folder = JobFolder(job.output)
+    return folder, context.worker(folder, said)
 
 
 def fields_of(job, loaded):

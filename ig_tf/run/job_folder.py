@@ -59,8 +59,11 @@ class JobFolder:
         with open(self._job("lock"), "a", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            except BlockingIOError as error:
                 raise JobError(f"another job is writing to {self.path!r}.") from error
+            except OSError as error:
+                raise JobError(f"{self.path!r} is on a file system without locks: {error}") from (
+                    error)
             with open(self._job("workers"), "a", encoding="utf-8") as workers:
                 _wait_for(workers, self.path)
             yield
@@ -161,7 +164,7 @@ def _wait_for(workers, path):
         try:
             fcntl.flock(workers, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
-        except OSError as error:
+        except BlockingIOError as error:
             if time.monotonic() > until:
                 raise JobError(f"a worker of an earlier job still writes to {path!r}.") from error
             time.sleep(0.2)

@@ -18,6 +18,8 @@ from ig_tf.run.results_values import dump
 
 WINDOW = 4  # batches that are read before they are answered: records of equal shapes go together
 
+_REASON = 2_000
+
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
@@ -40,9 +42,13 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Why a record has no attributions."""
+    """Why a record has no attributions: in so many characters that a page can show it."""
 
     reason: str
+
+    def __post_init__(self):
+        if len(self.reason) > _REASON:  # it quotes a value of megabytes
+            object.__setattr__(self, "reason", self.reason[:_REASON - 3] + "...")
 
 
 class Worker:

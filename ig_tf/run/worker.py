@@ -8,6 +8,8 @@ import threading
 import time
 
 from ig_tf.errors import IgTfError
+from ig_tf.run import job
+from ig_tf.run.shards import Shard
 
 _LOOK_SECONDS = 0.5  # between looks whether the job is still there
 
@@ -20,28 +22,16 @@ def main():
     begin = json.loads(sys.stdin.readline())
     _die_with(begin["parent"])
     try:
-        folder, worker = _begin(begin, lambda done, sentence: _say(
-            said, {"done": done, "sentence": sentence}))
+        folder, worker = job.worker_elsewhere(
+            job.Job(**begin["job"]), begin["counts"], begin["kept"],
+            lambda done, sentence: _say(said, {"done": done, "sentence": sentence}))
         with folder.worker_lock():
-            from ig_tf.run.shards import Shard
             for line in sys.stdin:
                 shard = Shard(**json.loads(line))
                 worker.run(shard)
                 _say(said, {"finished": shard.number})
     except IgTfError as error:
         _say(said, {"error": str(error)})
-
-
-def _begin(begin, report):
-    """(its folder, a `shards.Worker`) of the job."""
-    from ig_tf.run import artifact, job, job_folder, libraries, sources
-    described = begin["job"]
-    asked = job.Job(**described)
-    libraries.load(asked.op_libraries, asked.modules)
-    context = job.Context(asked, artifact.load(asked.model), sources.find(asked.input),
-                          tuple(begin["counts"]), begin["kept"])
-    folder = job_folder.JobFolder(asked.output)
-    return folder, context.worker(folder, report)
 
 
 def _say(said, value):
