@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import errno
+import gzip
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import ig_tf
 from ig_tf.errors import JobError, RecordError
 from ig_tf.run import artifact, explain, job, job_folder, results, shards, tables
 from tests import job_models
@@ -313,3 +315,51 @@ def test_pass_through_values_keep_their_type(value, kind, wanted):
             tables.as_type(value, kind, "here")
     else:
         assert tables.as_type(value, kind, "here") == wanted
+
+
+@pytest.fixture(scope="module", name="products")
+def fixture_products(tmp_path_factory):
+    """A model that parses tf.Examples: score = a * b, of which each gets half."""
+    def serve(examples):
+        parsed = tf.io.parse_example(examples, {"a": tf.io.FixedLenFeature([], tf.float32),
+                                                "b": tf.io.FixedLenFeature([], tf.float32)})
+        return {"score": parsed["a"] * parsed["b"]}
+
+    folder = tmp_path_factory.mktemp("products")
+    module = tf.Module()
+    module.serve = tf.function(serve, autograph=False, input_signature=[
+        tf.TensorSpec([None], tf.string, "examples")])
+    tf.saved_model.save(module, str(folder / "plain"), signatures=module.serve)
+    ig_tf.save(ig_tf.instrument(ig_tf.load(folder / "plain"), steps=2), folder / "model")
+    return folder / "model"
+
+
+def test_tfrecords_of_which_one_is_corrupt_and_one_lacks_a_feature(products, tmp_path):
+    """Raw records in, one row each out; features that the model does not read can be kept."""
+    raws = []
+    for number in range(9):
+        example = tf.train.Example()
+        for name, value in (("a", number), ("b", 2.0)):
+            if (number, name) != (6, "b"):
+                example.features.feature[name].float_list.value.append(value)
+        example.features.feature["day"].bytes_list.value.append(b"2026-11-22")
+        example.features.feature["label"].int64_list.value.append(number)
+        raws.append(example.SerializeToString())
+    file = tmp_path / "a.tfrecord.gz"
+    with tf.io.TFRecordWriter(str(tmp_path / "plain")) as writer:
+        for raw in raws:
+            writer.write(raw)
+    data = (tmp_path / "plain").read_bytes()
+    place = sum(len(raw) + 16 for raw in raws[:3]) + 14
+    file.write_bytes(gzip.compress(data[:place] + b"\xff" + data[place + 1:]))
+    summary = job.run(job.Job(products, file, tmp_path / "out", keep=("label", "day"),
+                              on_error="skip", shard_records=4))
+    found = read_jsonl(tmp_path / "out")
+    assert summary["dead_letters"] == 2 and len(found) == 9
+    for number, row in enumerate(found):
+        if number in (3, 6):
+            assert row["status"] == "error"
+            assert ("checksum" if number == 3 else "b") in row["message"]
+        else:
+            assert row["kept"] == {"label": number, "day": "2026-11-22"}
+            assert row["features"] == pytest.approx({"a": number, "b": number}, rel=1e-5)

@@ -18,14 +18,20 @@ def main():
     """Reads the job and its shards from standard input until that ends."""
     said = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what TensorFlow prints is no line of ours
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the job decides: it lets shards be finished
-    begin = json.loads(sys.stdin.readline())
+    for number in (signal.SIGTERM, signal.SIGINT):  # the job decides: it lets shards be finished
+        signal.signal(number, signal.SIG_IGN)
+    line = sys.stdin.readline()
+    if not line:  # it was killed
+        return
+    begin = json.loads(line)
     _die_with(begin["parent"])
     try:
         folder, worker = job.worker_elsewhere(
             job.Job(**begin["job"]), begin["counts"], begin["kept"],
             lambda done, sentence: _say(said, {"done": done, "sentence": sentence}))
         with folder.worker_lock():
+            if os.getppid() != begin["parent"]:  # gone before the lock was held
+                return
             for line in sys.stdin:
                 shard = Shard(**json.loads(line))
                 worker.run(shard)
