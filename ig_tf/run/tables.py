@@ -9,7 +9,7 @@
 | steps | int64 | nodes, where rows differ |
 | features/NAME | double | total of a raw feature |
 | attributions/NAME | floats or doubles | scores of a point, in C order |
-| shape/NAME | int64s | their shape, for points without tokens |
+| shape/NAME | int64s | their shape |
 | tokens/NAME | strings | what each score belongs to, for points of ids |
 | others | as they came | pass-through columns |
 
