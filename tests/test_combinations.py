@@ -1,5 +1,8 @@
 """Features together: what a request chooses, pilots, frontiers, batch layouts, XLA, calibration."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -157,3 +160,15 @@ def test_a_check_of_a_pilot_with_an_odd_limit(tmp_path):
                           rule="pilot")
     (row,) = ig_tf.check(str(out), [{"x": X[0]}], max_steps=9, tolerance=1e-9).rows
     assert row.status == "capped" and row.steps_tried == 8
+
+
+@pytest.mark.parametrize("rule", ["gauss_legendre", "pilot"])
+def test_a_check_on_another_disk_than_the_models(tmp_path, monkeypatch, rule):
+    """Where trial artifacts cannot be hard links of the model's files, these are copied."""
+    def refused(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    _, out = instrumented(tmp_path, fourth, {"x": spec([None, 24])}, {"w": WEIGHTS}, steps=4,
+                          rule=rule, target="score:1")
+    monkeypatch.setattr(os, "link", refused)
+    assert ig_tf.check(str(out), [{"x": X[0]}, {"x": X[1]}]).passed
