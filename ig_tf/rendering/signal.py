@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from ig_tf.rendering import look as looks
 from ig_tf.rendering import numerals
+from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element
 from ig_tf.run.results import PointScores
 
@@ -36,13 +38,14 @@ def binned(scores: np.ndarray, most: int = MOST_BINS) -> tuple[np.ndarray, np.nd
             np.bincount(which, np.minimum(finite, 0), bins))
 
 
-def figure(point: PointScores) -> Html:
-    """A strip: green mass upwards, red mass downwards, per bin of the longest axis."""
+def figure(point: PointScores, look: Look = looks.DEFAULT) -> Html:
+    """A strip: mass for the target upwards, mass against it downwards, per bin of its axis."""
+    colours = look.colours
     scores = along_axis(point.scores)
     up, down = binned(scores)
     scale = float(max(up.max(), -down.min()))
-    words = [f"{point.name}: {len(scores):,} values in {len(up)} bins, left to right; green (for) "
-             "upwards, red (against) downwards."]
+    words = [f"{point.name}: {len(scores):,} values in {len(up)} bins, left to right; "
+             f"{colours.positive_name} (for) upwards, {colours.negative_name} (against) downwards."]
     if scale:
         words.append(f"The tallest bin sums to {numerals.plain(scale)}.")
         order = np.argsort(-np.abs(np.where(np.isfinite(scores), scores, 0.0)))[:_LISTED]
