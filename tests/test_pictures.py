@@ -1,6 +1,7 @@
 """What can be drawn besides the defaults: maps, regions, words, ways, matrices, slices, files."""
 
 import csv
+import html
 import io
 import itertools
 import math
@@ -13,10 +14,11 @@ from PIL import Image
 
 from ig_tf.errors import ResultsError
 from ig_tf.rendering import (
-    alignment, ansi, card, check_view, curves, export, global_view, image, maps, palette, pieces,
+    alignment, ansi, card, check_view, curves, export, global_view, image, maps, notebook, palette, pieces,
     regions, scales, scene, script, slices, strips, table, text, views, waterfall)
 from ig_tf.rendering.look import VIEWS, Look
 from ig_tf.rendering.report import render
+from ig_tf.run import results
 from ig_tf.run.results import About, PointScores, Result, Target
 
 GREEN_RED = palette.PALETTES["green-red"]
@@ -486,6 +488,29 @@ def test_drawings_escape_text():
     tree = xml.etree.ElementTree.fromstring(scene.svg(made, GREEN_RED))
     found = [node.text for node in tree.iter() if node.text]
     assert "<script>&\\u202e" in found and '<b>"' in found
+
+
+# Notebooks -----------------------------------------------------------------------------------
+
+
+def framed(markup):
+    """What a frame of a notebook holds, as its browser reads it."""
+    return html.unescape(re.fullmatch('<iframe sandbox="" .* srcdoc="(.*)" style="[^"]*"></iframe>',
+                                      markup, re.S).group(1))
+
+
+def test_a_notebook_draws_rows_in_a_frame_that_runs_nothing(tmp_path):
+    row = example([words([HOSTILE, "good"], [0.2, 0.5])])
+    shown = framed(row._repr_html_())
+    assert shown.count("<article") == 1 and "&lt;script&gt;" in shown and "default-src" in shown
+    results.write(tmp_path / "r.jsonl", [row] * 2, About(model="model of mine"))
+    about, rows = results.read(tmp_path / "r.jsonl")
+    assert rows.about == about and "model of mine" in framed(rows._repr_html_())
+    assert render(rows) == render(list(rows), about)
+    many = results.Results([row] * 25, About())._repr_html_()
+    assert many.endswith("<p>The first 20 of 25; ig_tf.render(results) draws all.</p>")
+    red = notebook.show(row, Look(palette="red-blue"))._repr_html_()
+    assert "+ red" not in red and "Red, solid underline" in red
 
 
 # The page ------------------------------------------------------------------------------------

@@ -20,14 +20,15 @@ _LEAD = ("What in each input moved the model's output away from its output for a
          "Integrated Gradients.")
 
 
-def render(results: Iterable[Result], about: About, title: str = "Attributions",
-           look: Look = looks.DEFAULT, by: Sequence[str] = (),
-           check: Mapping[str, Any] | None = None, beside: Beside | None = None) -> str:
+def render(results: Iterable[Result], about: About | None = None,
+           title: str = "Attributions", look: Look = looks.DEFAULT,
+           by: Sequence[str] = (), check: Mapping[str, Any] | None = None,
+           beside: Beside | None = None) -> str:
     """A self-contained HTML page: no network, light and dark, printable.
 
     Args:
       results: the rows, in the order in which they are shown; none is fine.
-      about: the model card.
+      about: the model card; None for that of the rows, where they have one.
       title: heading of the page.
       look: how pictures are drawn.
       by: what the set is sliced by: "target" or names of inputs.
@@ -37,6 +38,7 @@ def render(results: Iterable[Result], about: About, title: str = "Attributions",
     Returns:
       The page, which encodes to UTF-8.
     """
+    about = about or getattr(results, "about", About())
     results = list(results)
     look = scales.shared(results, look)
     cards = list(_cards(results, look, beside))
@@ -58,6 +60,11 @@ def render(results: Iterable[Result], about: About, title: str = "Attributions",
             element("div", *cards, id="cards") if cards else
             element("p", "The results file holds no example.", class_="note")),
         element("script", Html(script.SCRIPT)) if len(results) >= script.LEAST else None)
+    return page(body, title, look)
+
+
+def page(body: Html, title: str, look: Look = looks.DEFAULT) -> str:
+    """A whole page around a body, with style sheet and policy."""
     return join([Html("<!DOCTYPE html>\n"),
                  element("html", _head(title, look), Html("\n"), body, lang="en"), Html("\n")])
 

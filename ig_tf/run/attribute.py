@@ -23,7 +23,8 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
       vocabulary: words by token id, in order, or None.
 
     Returns:
-      The results as a list of `Result`, or their number where `output` is given.
+      The results as a list of `Result` with their model card (`about`), or their number where
+      `output` is given.
 
     Raises:
       ArtifactError: the model is not instrumented or cannot be loaded.
@@ -32,7 +33,7 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
     loaded = model if isinstance(model, artifacts.Artifact) else artifacts.load(model)
     rows = _results(loaded, _source(input, limit), batch_size, labels, vocabulary)
     if output is None:
-        return list(rows)
+        return results.Results(rows, about(loaded))
     kept = list(progress(rows, "records"))
     results.write(output, kept, about(loaded))
     return len(kept)
