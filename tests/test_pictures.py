@@ -14,8 +14,8 @@ from PIL import Image
 
 from ig_tf.errors import ResultsError
 from ig_tf.rendering import (
-    alignment, ansi, card, check_view, curves, export, global_view, image, maps, notebook, palette, pieces,
-    regions, scales, scene, script, slices, strips, table, text, views, waterfall)
+    alignment, ansi, card, check_view, curves, export, global_view, image, maps, notebook, palette,
+    pieces, regions, scales, scene, script, slices, strips, table, text, views, waterfall)
 from ig_tf.rendering.look import VIEWS, Look
 from ig_tf.rendering.report import render
 from ig_tf.run import results
@@ -161,7 +161,7 @@ def test_known_map_gives_known_pixels_in_every_view():
     heat = views.heat(signed, grey, 2.0, GREEN_RED)
     # Half of (0, 158, 115) and half of the paper, 245; all of (213, 60, 20); the paper.
     assert heat[0].tolist() == [[122, 202, 180], [213, 60, 20], [245, 245, 245]]
-    assert views.mask(signed, grey, 2.0, GREEN_RED)[0, :, 0].tolist() == [50, 100, 0]
+    assert views.mask(signed, grey, 2.0, GREEN_RED)[0, :, 0].tolist() == [71, 100, 0]
     outlined = views.outlines(signed, grey, 2.0, GREEN_RED)
     assert outlined[0].tolist() == [[0, 158, 115], [213, 60, 20], [100, 100, 100]]
 
@@ -503,11 +503,13 @@ def test_a_notebook_draws_rows_in_a_frame_that_runs_nothing(tmp_path):
     row = example([words([HOSTILE, "good"], [0.2, 0.5])])
     shown = framed(row._repr_html_())
     assert shown.count("<article") == 1 and "&lt;script&gt;" in shown and "default-src" in shown
-    results.write(tmp_path / "r.jsonl", [row] * 2, About(model="model of mine"))
+    results.write(tmp_path / "r.jsonl", [row, example(id="2")], About(model="model of mine"))
     about, rows = results.read(tmp_path / "r.jsonl")
     assert rows.about == about and "model of mine" in framed(rows._repr_html_())
     assert render(rows) == render(list(rows), about)
-    many = results.Results([row] * 25, About())._repr_html_()
+    outputs = framed(results.Results([row, row])._repr_html_())
+    assert "How to read" not in outputs and outputs.count("<article") == 2
+    many = results.Results([example(id=str(i)) for i in range(25)], About())._repr_html_()
     assert many.endswith("<p>The first 20 of 25; ig_tf.render(results) draws all.</p>")
     red = notebook.show(row, Look(palette="red-blue"))._repr_html_()
     assert "+ red" not in red and "Red, solid underline" in red

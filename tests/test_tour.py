@@ -50,6 +50,6 @@ def test_the_notebook_runs_and_draws(cells, monkeypatch, capsys):
     assert "200 30 50" in paper and "Red, solid underline: for the target" in paper
     assert digit.count("<img") == 5 and "strongest regions" in digit
     assert "does not add up" in gradient and "adds up" in digit
-    assert "4 outputs of this example" in sequence and sequence.count("<article") == 4
+    assert "All 4 outputs of this example" in sequence and sequence.count("<article") == 4
     said = capsys.readouterr().out
     assert "difference" in said and "MB for 40 patients" in said

@@ -47,14 +47,14 @@ def card(number: int, result: Result, look: Look = looks.DEFAULT, beside: Beside
     judged = verdict(result)
     head = element(
         "header",
-        element("h3", "Example ", element("code", result.id)),
+        element("h3", "Example ", element("code", element("bdi", result.id))),
         element("span", target_text(result.target)),
         element("span", judged.words, class_=f"badge {judged.tone}"))
     message = element("p", result.message, class_="bad") if result.message else None
     facts = None if result.prediction is None and not result.points else _facts(result)
     return element(
         "article", head, element("p", story(result), class_="story"), message,
-        *_figures(result, look), _other(result, beside, look), more, facts,
+        more, *_figures(result, look), _other(result, beside, look), facts,
         class_="card", id=f"example-{number}", data_number=number, data_verdict=judged.words,
         data_target=_plain_target(result.target), data_prediction=_number(result.prediction),
         data_error=_number(result.relative_error))
@@ -62,9 +62,9 @@ def card(number: int, result: Result, look: Look = looks.DEFAULT, beside: Beside
 
 def target_text(target: Target) -> Html:
     """The target, with the class's label in brackets where it is known."""
-    return join([
-        element("code", target.text()),
-        join([" [", element("b", target.label), "]"]) if target.label is not None else None])
+    label = None if target.label is None else join(
+        [" [", element("b", element("bdi", target.label)), "]"])
+    return join([element("code", target.text()), label])
 
 
 def needs_bars(result: Result, drawn: set[str]) -> bool:

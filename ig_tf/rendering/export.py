@@ -4,6 +4,7 @@ import csv
 import io
 import pathlib
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -139,18 +140,20 @@ def text_scene(point: PointScores, result: Result, look: Look = looks.DEFAULT) -
     scale = look.scale_of(point.name, text.own_scale(found))
     marks = _heading(result)
     x, y, size = 10.0, _TOP + 18, 13.0
+    leftwards = _is_leftwards(found)
     for piece in found[:_MOST_WORDS]:
         words, width = _word(piece, size)
         if x + width > _WIDTH - 10 and x > 10:
             x, y = 10.0, y + _LINE
+        at = _WIDTH - x - width if leftwards else x
         side = palette.side(piece.score) if piece.kind != "pad" else "none"
         if side != "none":
             weight = float(palette.strength(piece.score, scale))
-            marks.append(Rect(x, y - 15, width, 20, side, 0.65 * weight,
+            marks.append(Rect(at, y - 15, width, 20, side, 0.65 * weight,
                               numerals.signed(piece.score)))
             # Under what is for the target a line, under what is against it dashes.
-            marks += _underline(x, y + 6, width, side)
-        marks.append(Text(x + 3, y, words, size, "ink" if piece.kind == "word" else "soft"))
+            marks += _underline(at, y + 6, width, side)
+        marks.append(Text(at + 3, y, words, size, "ink" if piece.kind == "word" else "soft"))
         x += width + 4
     if len(found) > _MOST_WORDS:
         y += _LINE
@@ -239,6 +242,13 @@ def _word(piece: pieces.Piece, size: float) -> tuple[str, float]:
         words = f"{count:,} × {words}"
     words = fitted(words, size, _WIDTH - 40)
     return words, scene.text_width(words, size) + 6
+
+
+def _is_leftwards(found: Sequence[pieces.Piece]) -> bool:
+    """Whether the first letter that has a direction is written from right to left."""
+    letters = (unicodedata.bidirectional(c) for piece in found if piece.kind == "word"
+               for c in str(piece.text)[:60])
+    return next((kind for kind in letters if kind in ("L", "R", "AL")), "L") != "L"
 
 
 def _underline(x: float, y: float, width: float, side: str) -> list[Mark]:

@@ -49,11 +49,13 @@ def plate(point: PointScores, result: Result, look: Look = looks.DEFAULT) -> Pla
     if background is None:
         background = np.full((*small.shape, 3), palette.GREY, np.uint8)
     large, behind = views.enlarge(shown), views.enlarge(background)
+    blur = views.outline_blur(small.shape, look.blur)
     pictures = []
     for view in look.views:
         draw, words, alone = views.VIEWS[view]
         if sent.rgb is not None or alone:
-            pictures.append((view, words, draw(large, behind, scale, look.colours)))
+            signed = views.enlarge(maps.smooth(shown, blur)) if view == "outlines" else large
+            pictures.append((view, words, draw(signed, behind, scale, look.colours)))
     if not pictures:  # views of the input alone, and no input
         draw, words, _ = views.VIEWS["heat"]
         pictures.append(("heat", words, draw(large, behind, scale, look.colours)))
@@ -97,10 +99,12 @@ def scale_bar(scale: float | None, look: Look) -> Html:
 def _caption(point: PointScores, look: Look, full: np.ndarray, small: np.ndarray,
              shown: np.ndarray, scale: float, note: str) -> str:
     parts = [*_about_colours(look, full, shown, scale), *_about_map(look, point, full, small)]
+    blur = views.outline_blur(small.shape, look.blur)
     if "outlines" in look.views and scale:
         parts.append(
             f"Outlined, sign by sign: of the pixels that hold {views.OUTLINED_PIXELS:g} % of the "
-            f"sum, the connected regions with {views.OUTLINED:g} % of that.")
+            f"sum, the connected regions with {views.OUTLINED:g} % of that"
+            + (f", after a blur of {blur:g} pixels." if blur else "."))
     if note:
         parts.append(note[0].upper() + note[1:] + ".")
     return " ".join(parts)

@@ -41,7 +41,7 @@ def render(results: Iterable[Result], about: About | None = None,
     about = about or getattr(results, "about", About())
     results = list(results)
     look = scales.shared(results, look)
-    cards = list(_cards(results, look, beside))
+    shown = list(cards(results, look, beside))
     body = element(
         "body",
         element("a", "Skip to the examples", href="#examples", class_="skip"),
@@ -57,7 +57,7 @@ def render(results: Iterable[Result], about: About | None = None,
             element("h2", "Examples", id="examples", tabindex="-1"),
             overview.index(results),
             script.tools(results),
-            element("div", *cards, id="cards") if cards else
+            element("div", *shown, id="cards") if shown else
             element("p", "The results file holds no example.", class_="note")),
         element("script", Html(script.SCRIPT)) if len(results) >= script.LEAST else None)
     return page(body, title, look)
@@ -69,7 +69,8 @@ def page(body: Html, title: str, look: Look = looks.DEFAULT) -> str:
                  element("html", _head(title, look), Html("\n"), body, lang="en"), Html("\n")])
 
 
-def _cards(results: Sequence[Result], look: Look, beside: Beside | None) -> Iterator[Html]:
+def cards(results: Sequence[Result], look: Look, beside: Beside | None = None
+          ) -> Iterator[Html]:
     """A card an example; rows that explain several outputs of one input begin with a matrix."""
     numbered = enumerate(results, start=1)
     for _, rows in itertools.groupby(numbered, key=lambda pair: pair[1].id):

@@ -21,7 +21,12 @@ ROLES: dict[str, Colour] = {
     "ink": (28, 34, 38), "soft": (91, 102, 110), "line": (208, 214, 218), "paper": (255, 255, 255)}
 # Width of one character, as a share of the size of the text; wide scripts take two.
 ADVANCE = 0.6
-_FONTS = ("DejaVuSansMono.ttf", "LiberationMono-Regular.ttf", "Menlo.ttc", "consola.ttf")
+# Fonts of a PNG by the scripts that they have, looked for in this order; an SVG or a page leaves
+# that to who shows it.
+_LATIN = ("DejaVuSansMono.ttf", "LiberationMono-Regular.ttf", "Menlo.ttc", "consola.ttf")
+_NEAR_EAST = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf")
+_FAR_EAST = ("NotoSansCJK-Regular.ttc", "NotoSerifCJK-Regular.ttc", "NotoSansCJK-Bold.ttc",
+             "NotoSerifCJK-Bold.ttc", "wqy-microhei.ttc", "msgothic.ttc", "Arial Unicode.ttf")
 _PIXELS = 2  # of a PNG for each unit of a drawing
 _LARGEST_SIDE = 16_000  # pixels of a PNG
 
@@ -183,7 +188,7 @@ def _paint(canvas: Image.Image, draw: ImageDraw.ImageDraw, mark: Mark, unit: flo
         anchor = {"start": "ls", "middle": "ms", "end": "rs"}[mark.anchor]
         words = visible(mark.words)
         draw.text((mark.x * unit, mark.y * unit), words, roles[mark.fill],
-                  _font(round(mark.size * unit)), anchor)
+                  _font(round(mark.size * unit), _fonts_of(words)), anchor)
     elif isinstance(mark, Line):
         draw.line([(x * unit, y * unit) for x, y in mark.points], roles[mark.stroke],
                   max(1, round(mark.width * unit)))
@@ -203,10 +208,16 @@ def _faded(colour: Colour, opacity: float, roles: dict[str, Colour]) -> Colour:
     return tuple(round(opacity * c + (1 - opacity) * p) for c, p in zip(colour, roles["paper"]))
 
 
-@functools.lru_cache(maxsize=32)
-def _font(size: int) -> ImageFont.ImageFont:
-    """A font with a fixed advance where the system has one; else Pillow's own, Latin only."""
-    for name in _FONTS:
+def _fonts_of(words: str) -> tuple[str, ...]:
+    highest = max(map(ord, words), default=0)
+    return _FAR_EAST if highest >= 0x2e80 else _NEAR_EAST if highest >= 0x590 and any(
+        unicodedata.bidirectional(c) in ("R", "AL") for c in words) else _LATIN
+
+
+@functools.lru_cache(maxsize=64)
+def _font(size: int, names: tuple[str, ...]) -> ImageFont.ImageFont:
+    """The first of the fonts that the system has; else Pillow's own, Latin only."""
+    for name in names:
         try:
             return ImageFont.truetype(name, max(1, size))
         except OSError:

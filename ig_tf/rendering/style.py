@@ -21,11 +21,13 @@ _CSS = """
   color-scheme: light dark;
   --for: %(for)s; --against: %(against)s;
   --for-ink: %(for_ink)s; --against-ink: %(against_ink)s; --fix: #8a5a00;
+  --good: #00694b; --bad: #a82e0d;
   --ink: #1c2226; --soft: #5b666e; --line: #d9dfe3; --paper: #f4f6f7; --card: #ffffff;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --for-ink: %(for_light)s; --against-ink: %(against_light)s; --fix: #e8b04a;
+    --good: #4fd3a6; --bad: #ff8f68;
     --ink: #e6eaed; --soft: #9aa6ae; --line: #343c42; --paper: #14181b; --card: #1d2327;
   }
 }
@@ -84,14 +86,15 @@ tbody th { font-weight: 500; }
 .card > header { display: flex; flex-wrap: wrap; gap: .3rem .9rem; align-items: baseline; }
 .badge { margin-left: auto; font-size: .8rem; font-weight: 600; padding: .1rem .6rem;
   border: 1px solid currentColor; border-radius: 99px; }
-.good { color: var(--for-ink); }
+/* A verdict keeps its colour in every palette. */
+.good { color: var(--good); }
 .fix { color: var(--fix); }
-.bad { color: var(--against-ink); }
+.bad { color: var(--bad); }
 .story { margin: .5rem 0 .2rem; max-width: 50rem; }
-.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.2rem, 1fr));
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.7rem, 1fr));
   gap: .4rem .6rem; margin: .9rem 0 0; padding-top: .6rem; border-top: 1px solid var(--line); }
 .facts dt { color: var(--soft); font-size: .78rem; }
-.facts dd { margin: 0; font-variant-numeric: tabular-nums; }
+.facts dd { margin: 0; font-size: .93rem; white-space: nowrap; font-variant-numeric: tabular-nums; }
 figure { margin: .9rem 0 0; }
 figcaption { margin-top: .35rem; max-width: 50rem; }
 
@@ -193,7 +196,8 @@ summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
 }
 @media print {
   :root { --paper: #ffffff; --card: #ffffff; --ink: #000000; --soft: #444444; --line: #bbbbbb;
-    --for-ink: %(for_ink)s; --against-ink: %(against_ink)s; --fix: #8a5a00; }
+    --for-ink: %(for_ink)s; --against-ink: %(against_ink)s; --fix: #8a5a00; --good: #00694b;
+    --bad: #a82e0d; }
   body { max-width: none; padding: 0; font-size: 11pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .card { content-visibility: visible; }

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from ig_tf.rendering import numerals
+from ig_tf.rendering.markup import Html, element, escape, join
 from ig_tf.run.results import TOLERANCE, Result
 
 
@@ -62,20 +63,21 @@ def verdict(result: Result) -> Verdict:
     return ADDS_UP if _agrees(result) else MISMATCH
 
 
-def story(result: Result) -> str:
+def story(result: Result) -> Html:
     """One example in a sentence or two: what the model said, against what, and the verdict."""
     judged = verdict(result)
     here, there = result.prediction, result.baseline_prediction
     if here is None or there is None:
-        return judged.advice
+        return escape(judged.advice)
     name = result.target.label
-    of = f"“{name}”" if name is not None else result.target.text() or "this example"
+    # <bdi>: a name that is written from right to left leaves the sentence in order.
+    of = join(["“", element("bdi", name), "”"]) if name is not None else element(
+        "bdi", result.target.text() or "this example")
     moved = "raised" if here >= there else "lowered"
-    words = f"The model gives {of} {numerals.plain(here)}, and {numerals.plain(there)} for the "
-    if judged is _BY_STATUS["baseline_equal"]:
-        return f"{words}baseline. {judged.advice}"
-    return (f"{words}baseline: the input {moved} it by {numerals.plain(abs(here - there))}. "
-            f"{judged.advice}")
+    difference = "" if judged is _BY_STATUS["baseline_equal"] else (
+        f": the input {moved} it by {numerals.plain(abs(here - there))}")
+    return join(["The model gives ", of, f" {numerals.plain(here)}, and {numerals.plain(there)} "
+                 f"for the baseline{difference}. {judged.advice}"])
 
 
 def _agrees(result: Result) -> bool:

@@ -17,6 +17,9 @@ _PAPER = 245
 OUTLINED = 90.0
 # What is outlined: the strongest pixels with this share; all pixels would make one region.
 OUTLINED_PIXELS = 60.0
+# Fine maps are blurred first, or each of their specks would be a region: this many pixels of the
+# longer side make one pixel of blur.
+_FINE = 80
 
 
 def overlay(signed: np.ndarray, background: np.ndarray, scale: float, colours: Palette
@@ -45,8 +48,8 @@ def heat(signed: np.ndarray, background: np.ndarray, scale: float, colours: Pale
 
 def mask(signed: np.ndarray, background: np.ndarray, scale: float, colours: Palette
          ) -> np.ndarray:
-    """The input, as bright as its |score|: what has none is black."""
-    weight = palette.strength(signed, scale)[..., None]
+    """The input, its brightness the square root of its |score|: what has none is black."""
+    weight = np.sqrt(palette.strength(signed, scale))[..., None]
     return np.rint(weight * background).astype(np.uint8)
 
 
@@ -63,6 +66,11 @@ def outlines(signed: np.ndarray, background: np.ndarray, scale: float, colours: 
     return drawn
 
 
+def outline_blur(shape: tuple[int, int], blurred: float) -> float:
+    """Pixels of blur before a map of this size is outlined; none where it is blurred already."""
+    return 0.0 if blurred or max(shape) < _FINE else float(max(shape) // _FINE)
+
+
 def untouched(signed: np.ndarray, background: np.ndarray, scale: float, colours: Palette
               ) -> np.ndarray:
     """The input itself."""
@@ -74,7 +82,7 @@ VIEWS: dict[str, tuple[Callable[..., np.ndarray], str, bool]] = {
     "input": (untouched, "input", False),
     "overlay": (overlay, "attributions over it", True),
     "heat": (heat, "attributions alone", True),
-    "mask": (mask, "input where attributed", False),
+    "mask": (mask, "input, bright where attributed", False),
     "outlines": (outlines, "strongest regions", False),
 }
 
