@@ -51,6 +51,8 @@ def _example(result: Result, look: Look, colour: bool) -> list[str]:
             lines += _text(point, look, colour)
         elif point.kind == "image" and colour:
             lines += _image(point, result, look)
+        elif point.kind == "image":
+            lines.append(f"{visible(point.name, _LONGEST)}: an image is drawn in colours alone")
         else:
             continue
         drawn.add(point.name)

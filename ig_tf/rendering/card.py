@@ -3,15 +3,18 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
+
 from ig_tf.rendering import image, numerals, signal, table, text, waterfall
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.look import Look
-from ig_tf.rendering.markup import Html, element, join
-from ig_tf.rendering.verdict import error_text, story, verdict
+from ig_tf.rendering.markup import Html, element, escape, join
+from ig_tf.rendering.verdict import error_parts, error_text, story, verdict
 from ig_tf.run.results import PointScores, Result, Target
 
 # Dense points up to this size get a bar per element; longer ones are drawn along their axis.
 MOST_ELEMENTS = 200
+_MOST_SENT = 12  # further values of the record
 
 # Kinds that have a picture of their own, whatever their size.
 _PICTURES: dict[str, Callable[[PointScores, Result, Look], Html]] = {
@@ -53,7 +56,8 @@ def card(number: int, result: Result, look: Look = looks.DEFAULT, beside: Beside
     message = element("p", result.message, class_="bad") if result.message else None
     facts = None if result.prediction is None and not result.points else _facts(result)
     return element(
-        "article", head, element("p", story(result), class_="story"), message,
+        "article", head, element("p", story(result), class_="story"), _also_sent(result),
+        message,
         more, *_figures(result, look), _other(result, beside, look), facts,
         class_="card", id=f"example-{number}", data_number=number, data_verdict=judged.words,
         data_target=_plain_target(result.target), data_prediction=_number(result.prediction),
@@ -99,6 +103,26 @@ def _other(result: Result, beside: Beside | None, look: Look) -> Html | None:
         *_figures(other, look), class_="beside")
 
 
+def _unbroken(words: str) -> Html:
+    return element("span", words, class_="unbroken")
+
+
+def _also_sent(result: Result) -> Html | None:
+    """What the record holds besides the explained inputs: a label, the text before its ids."""
+    known = {*result.features, *(point.name for point in result.points),
+             *(name for point in result.points for name in point.features)}
+    sent = [(name, value) for name, value in result.inputs.items()
+            if name not in known and np.ndim(value) == 0 and not isinstance(value, Mapping)]
+    if not sent:
+        return None
+    parts = [join([element("bdi", escape(name, 60)), ": ", element(
+        "b", element("bdi", escape(numerals.value_text(value), 300)))])
+        for name, value in sent[:_MOST_SENT]]
+    return element("p", "Also in the record: ", *[
+        part for i, words in enumerate(parts) for part in ((", ", words) if i else (words,))],
+        class_="note")
+
+
 def _facts(result: Result) -> Html:
     here, there = result.prediction, result.baseline_prediction
     difference = None if here is None or there is None else here - there
@@ -107,7 +131,8 @@ def _facts(result: Result) -> Html:
         ("baseline prediction", numerals.plain(there)),
         ("difference", numerals.signed(difference)),
         ("sum of attributions", numerals.signed(result.total())),
-        ("completeness error", error_text(result)),
+        ("completeness error", join(
+            part for words in error_parts(result) for part in (_unbroken(words), " "))),
         ("status", result.status.replace("_", " ")),
     )
     return element(

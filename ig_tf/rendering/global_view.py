@@ -3,7 +3,7 @@
 import base64
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from ig_tf.rendering.scene import inline
 from ig_tf.run.results import Result
 
 MOST_FEATURES = 15
-MOST_WORDS = 20
+MOST_WORDS = 16
+MOST_TARGETS = 6
 MOST_MAPS = 10
 _LONGEST = 60
 
@@ -80,8 +81,16 @@ def _features(results: Sequence[Result], look: Look) -> Html:
             element("h3", "Example by example"),
             element("div", inline(strip), class_="scroll"),
             element("p", "A dot is an example: to the right where the feature raised the output "
-                    "that is explained, to the left where it lowered it.", class_="note"),
+                    "that is explained, to the left where it lowered it."
+                    + _own_targets(results), class_="note"),
             class_="box")])
+
+
+def _own_targets(results: Sequence[Result]) -> str:
+    """What signs mean where examples are explained for different targets."""
+    count = len({(result.target.text(), result.target.label) for result in results})
+    return (f" The examples are explained for {count:,} different targets, each for its own: "
+            "right of one may be left of another.") if count > 1 else ""
 
 
 def _slices(results: Sequence[Result], key: str, look: Look) -> Html:
@@ -92,7 +101,8 @@ def _slices(results: Sequence[Result], key: str, look: Look) -> Html:
     means = [part.means() for part in parts]
     scale = max((abs(mean.get(name, 0.0)) for mean in means for name in names), default=0.0)
     head = element("tr", element("th", "feature", scope="col"), *(
-        element("th", part.name, element("small", f" {len(part.results):,}"), scope="col",
+        element("th", escape(part.name, _LONGEST), element("br"),
+                element("small", f"{len(part.results):,} examples"), scope="col",
                 class_="number") for part in parts))
     lines = [element("tr", element("th", escape(name, _LONGEST), scope="row"),
                      *(_shaded(mean.get(name), scale) for mean in means)) for name in names]
@@ -101,30 +111,38 @@ def _slices(results: Sequence[Result], key: str, look: Look) -> Html:
         element("section", element("div", element(
             "table", element("thead", head), element("tbody", *lines), class_="slices"),
             class_="scroll"),
-            element("p", "Mean attribution with its sign; the number after a slice is how many "
-                    f"examples it has. Full colour at ±{numerals.plain(scale)}. "
-                    f"{look.colours.legend()}.", class_="note"), class_="box")])
+            element("p", "Mean attribution with its sign. Full colour at "
+                    f"±{numerals.plain(scale)}; {look.colours.legend()}.", class_="note"), class_="box")])
 
 
 def _words(results: Sequence[Result], look: Look) -> Html:
-    means = slices.word_means(results, look)[:MOST_WORDS]
-    if len(means) < 2:
+    """The strongest words, target by target: what is for one class may be against another."""
+    lists = []
+    for part in slices.by(results, slices.TARGET)[:MOST_TARGETS]:
+        means = slices.word_means(part.results, look)[:MOST_WORDS]
+        if len(means) > 1:
+            lists += [element("h3", f"{part.name}, {len(part.results):,} examples"),
+                      element("div", *_sides(means), class_="strongest")]
+    if not lists:
         return Html("")
-    sides = []
+    return join([
+        element("h2", "Which words matter over all examples"),
+        element("section", *lists,
+                element("p", "Words that occur twice or more among the examples of a target, by "
+                        "mean attribution; × is how often. A mean of few is a guess.",
+                        class_="note"),
+                class_="box")])
+
+
+def _sides(means: Sequence[tuple[str, float, int]]) -> Iterator[Html]:
     for words, sign in ((palette.FOR_WORDS, 1), (palette.AGAINST_WORDS, -1)):
         items = [
             element("li", element("b", escape(word, _LONGEST), dir="auto"), " ",
                     numerals.signed(mean), element("small", f" × {count:,}"))
             for word, mean, count in means if sign * mean > 0]
         if items:
-            sides.append(element("div", element("small", f"Most {words}, on average"),
-                                 element("ol", *items), class_="for" if sign > 0 else "against"))
-    return join([
-        element("h2", "Which words matter over all examples"),
-        element("section", element("div", *sides, class_="strongest"),
-                element("p", "Words that occur twice or more, by mean attribution; × is how often. "
-                        "Each example counts for its own target.", class_="note"),
-                class_="box")])
+            yield element("div", element("small", f"Most {words}"), element("ol", *items),
+                          class_="for" if sign > 0 else "against")
 
 
 def _mean_maps(results: Sequence[Result], look: Look) -> Html:

@@ -23,7 +23,7 @@ class Slice:
     """Some of the examples.
 
     Attributes:
-      name: what they have in common.
+      name: the value that they have in common.
       results: the examples.
     """
 
@@ -59,17 +59,20 @@ def by(results: Sequence[Result], key: str) -> list[Slice]:
         raise ResultsError(f"no example has an input {key!r} of one value to slice by; inputs: "
                            f"{', '.join(known[:20]) or 'none'}; or {TARGET!r}")
     if _are_numbers(values):
-        return _parts(results, values, key)
-    return _largest(results, [None if v is None else f"{key} = {v}" for v in values])
+        return _parts(results, values)
+    return _largest(results, [None if v is None else str(v) for v in values])
 
 
 def word_means(results: Sequence[Result], look: Look, least: int = 2
                ) -> list[tuple[str, float, int]]:
-    """(word, mean attribution, occurrences) of words that occur often enough, strongest first."""
+    """(word, mean attribution, occurrences) of words that occur often enough, strongest first.
+
+    A text of one token is a category: a feature, and no word.
+    """
     found: dict[str, list[float]] = {}
     for result in results:
         for point in result.points:
-            if point.kind != "tokens" or not point.tokens:
+            if point.kind != "tokens" or len(point.tokens or ()) < 2:
                 continue
             scores = pieces.token_scores(point)
             for piece in pieces.cut(point.tokens, scores, look.words == "merged"):
@@ -91,7 +94,7 @@ def _largest(results: Sequence[Result], names: Sequence[str | None]) -> list[Sli
     return [Slice(name, tuple(members)) for name, members in ordered[:MOST_SLICES]]
 
 
-def _parts(results: Sequence[Result], values: Sequence[float | None], key: str) -> list[Slice]:
+def _parts(results: Sequence[Result], values: Sequence[float | None]) -> list[Slice]:
     """Parts of equally many examples along the numbers; each ends where the next begins."""
     known = [value for value in values if value is not None]
     edges = np.quantile(known, np.linspace(0, 1, _PARTS + 1), method="higher").tolist()
@@ -101,7 +104,7 @@ def _parts(results: Sequence[Result], values: Sequence[float | None], key: str) 
         if value is not None:
             part = int(np.searchsorted(edges, value, side="right")) - 1
             members[min(part, len(members) - 1)].append(result)
-    return [Slice(f"{key} from {numerals.plain(low)} to {numerals.plain(high)}", tuple(part))
+    return [Slice(f"{numerals.plain(low)} to {numerals.plain(high)}", tuple(part))
             for low, high, part in zip(edges, edges[1:], members) if part]
 
 

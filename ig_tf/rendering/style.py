@@ -90,11 +90,13 @@ tbody th { font-weight: 500; }
 .good { color: var(--good); }
 .fix { color: var(--fix); }
 .bad { color: var(--bad); }
+.unbroken { white-space: nowrap; }
 .story { margin: .5rem 0 .2rem; max-width: 50rem; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.7rem, 1fr));
   gap: .4rem .6rem; margin: .9rem 0 0; padding-top: .6rem; border-top: 1px solid var(--line); }
 .facts dt { color: var(--soft); font-size: .78rem; }
-.facts dd { margin: 0; font-size: .93rem; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.facts dd { margin: 0; font-size: .93rem; overflow-wrap: normal;
+  font-variant-numeric: tabular-nums; }
 figure { margin: .9rem 0 0; }
 figcaption { margin-top: .35rem; max-width: 50rem; }
 
@@ -114,6 +116,7 @@ figcaption { margin-top: .35rem; max-width: 50rem; }
 .pad { color: var(--soft); font-size: .8rem; border: 1px dashed var(--line); border-radius: 3px;
   padding: .05em .45em; margin: 0 .15em; unicode-bidi: isolate; }
 .special { border: 1px dashed var(--line); font-size: .85em; }
+.box > h3 ~ .strongest { margin-top: 0; }
 .strongest { display: flex; flex-wrap: wrap; gap: .3rem 2.4rem; margin-top: .5rem; }
 .strongest ol { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap;
   gap: .1rem .9rem; font-size: .9rem; font-variant-numeric: tabular-nums; }
@@ -188,7 +191,7 @@ summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
   dl.model { grid-template-columns: 1fr; gap: 0; }
   dl.model dd { margin-bottom: .4rem; }
   .bars thead { display: none; }
-  .bars tr { display: grid; grid-template-columns: minmax(0, 1.6fr) minmax(0, 1fr) 5.2rem;
+  .bars tr { display: grid; grid-template-columns: minmax(0, 1.6fr) minmax(0, 1fr) 6rem;
     gap: 0 .6rem; padding: .15rem 0; }
   .bars th, .bars td { padding: 0; }
   .bars td.value { grid-column: 2 / 4; text-align: right; max-width: none; }

@@ -94,9 +94,14 @@ def _agrees(result: Result) -> bool:
 
 def error_text(result: Result) -> str:
     """The completeness error, absolute and as a share of the difference."""
+    return " ".join(error_parts(result))
+
+
+def error_parts(result: Result) -> tuple[str, ...]:
+    """The same in parts that should not be broken over lines."""
     if result.completeness_error is None:
-        return "–"
+        return ("–",)
     text = numerals.plain(result.completeness_error)
     if result.relative_error is None or result.status == "baseline_equal":
-        return text
-    return f"{text} ({numerals.percent(abs(result.relative_error))})"
+        return (text,)
+    return text, f"({numerals.percent(abs(result.relative_error))})"

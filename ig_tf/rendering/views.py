@@ -83,7 +83,7 @@ VIEWS: dict[str, tuple[Callable[..., np.ndarray], str, bool]] = {
     "overlay": (overlay, "attributions over it", True),
     "heat": (heat, "attributions alone", True),
     "mask": (mask, "input, bright where attributed", False),
-    "outlines": (outlines, "strongest regions", False),
+    "outlines": (outlines, "strongest regions", True),
 }
 
 
