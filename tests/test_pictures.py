@@ -310,6 +310,15 @@ def test_rows_of_one_example_make_a_matrix_in_its_first_card():
     assert alignment.gathered([rows[0], rows[3]]) is None
 
 
+def test_classes_of_a_table_make_a_matrix_of_features():
+    rows = [example(features={"a": 1.0, "b": i}, target=Target("p", i, f"class {i}"))
+            for i in range(2)]
+    scores, columns, outputs = alignment.gathered(rows)
+    np.testing.assert_array_equal(scores, [[1, 0], [1, 1]])
+    assert columns == ("a", "b") and outputs == ("class 0", "class 1")
+    assert [name for name, _ in export.of_set(rows)] == ["features", "1_outputs"]
+
+
 # The set -------------------------------------------------------------------------------------
 
 

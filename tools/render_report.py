@@ -44,7 +44,7 @@ _PALETTE = flags.DEFINE_enum(
     "paper's texts.")
 _VIEWS = flags.DEFINE_list(
     "views", ["input", "overlay"], "Pictures of an image: input, overlay, heat, mask (the input "
-    "where it is attributed), outlines (of the strongest regions).")
+    "where it is attributed), outlines (of the strongest regions). Each adds up to 25 kB a photo.")
 _POLARITY = flags.DEFINE_enum("polarity", "both", ["both", "positive", "negative"],
                               "Which scores of an image are drawn.")
 _CLIP = flags.DEFINE_float(

@@ -67,20 +67,25 @@ def figure(scores: np.ndarray, tokens: Sequence[str | int], outputs: Sequence[st
 
 
 def gathered(results: Sequence[Result]) -> tuple[np.ndarray, tuple, tuple] | None:
-    """Rows that explain several outputs of one input, as one matrix.
+    """Rows that explain several outputs or classes of one input, as one matrix.
 
     Args:
       results: rows of one example, in the order of their outputs.
 
     Returns:
-      (scores [rows, tokens], tokens, names of the outputs), or None where they have no tokens in
-      common.
+      (scores [rows, columns], columns, names of the outputs): columns are the tokens, or the
+      features where there are no tokens in common; None where there are neither.
     """
-    firsts = [next((p for p in result.points if p.kind == "tokens"), None) for result in results]
-    if len(results) < 2 or None in firsts or len({point.tokens for point in firsts}) != 1:
-        return None
-    scores = [point.scores.reshape(len(point.tokens), -1).sum(axis=1) for point in firsts]
     outputs = tuple(result.target.label or result.target.text() for result in results)
+    firsts = [next((p for p in result.points if p.kind == "tokens"), None) for result in results]
+    if len(results) < 2:
+        return None
+    if None in firsts or len({point.tokens for point in firsts}) != 1 or not firsts[0].tokens:
+        names = tuple(results[0].features)
+        if len(names) < 2 or any(set(result.features) != set(names) for result in results):
+            return None
+        return np.array([[r.features[name] for name in names] for r in results]), names, outputs
+    scores = [point.scores.reshape(len(point.tokens), -1).sum(axis=1) for point in firsts]
     return np.stack(scores), firsts[0].tokens, outputs
 
 

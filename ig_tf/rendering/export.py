@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import pathlib
 import re
 import unicodedata
@@ -11,11 +12,12 @@ import numpy as np
 
 from ig_tf.errors import ResultsError
 from ig_tf.rendering import (
-    image, numerals, palette, pieces, photo, scales, scene, table, text, verdict,
-    waterfall)
+    alignment, global_view, image, numerals, palette, photo, pieces, scales, scene, strips, table,
+    text, verdict, waterfall)
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import visible
+from ig_tf.rendering.palette import Palette
 from ig_tf.rendering.scene import Mark, Raster, Rect, Scene, Text, fitted
 from ig_tf.run import results as files
 from ig_tf.run.results import PointScores, Result
@@ -32,7 +34,7 @@ COLUMNS = ("id", "target", "label", "prediction", "baseline_prediction", "relati
 
 def write(results: Sequence[Result], folder: str, kind: str, look: Look = looks.DEFAULT
           ) -> list[pathlib.Path]:
-    """Writes one file for each picture of each example.
+    """Writes one file for each picture of each example, and of the set (all_...).
 
     Args:
       results: the rows.
@@ -41,7 +43,7 @@ def write(results: Sequence[Result], folder: str, kind: str, look: Look = looks.
       look: how pictures are drawn.
 
     Returns:
-      The files; their names begin with the number of the example, and say what they show.
+      The files; their names begin with the number of the example or all, and say what they show.
 
     Raises:
       ResultsError: the folder or a file cannot be written.
@@ -53,9 +55,13 @@ def write(results: Sequence[Result], folder: str, kind: str, look: Look = looks.
     except OSError as error:
         raise ResultsError(f"{folder}: cannot be made: {error}") from error
     written = []
+    for name, made in of_set(results, look) if kind in _DRAWN else ():
+        path = place / f"all_{_safe(name)}.{kind}"
+        files.write_file(path, _DRAWN[kind](made, look.colours))
+        written.append(path)
     digits = len(str(len(results)))
     for number, result in enumerate(results, start=1):
-        for name, content in _FILES[kind](result, look):
+        for name, content in _contents(result, kind, look):
             path = place / f"{number:0{digits}}_{_safe(result.id)}_{_safe(name)}.{kind}"
             files.write_file(path, content)
             written.append(path)
@@ -78,6 +84,18 @@ def drawings(result: Result, look: Look = looks.DEFAULT) -> Iterator[tuple[str, 
         made = waterfall.scene(result, bars, caption(result), look.colours.legend())
         if made:
             yield "features", made
+
+
+def of_set(results: Sequence[Result], look: Look = looks.DEFAULT) -> Iterator[tuple[str, Scene]]:
+    """(name, drawing) of what belongs to several examples: strips, and matrices of outputs."""
+    means = global_view.feature_means(results)
+    if len(means) > 1:
+        yield "features", strips.scene(results, [name for name, _, _ in means],
+                                       look.colours.legend())
+    for name, rows_of in itertools.groupby(results, key=lambda result: result.id):
+        matrix = alignment.gathered(list(rows_of))
+        if matrix:
+            yield f"{name}_outputs", alignment.scene(*matrix, look)
 
 
 def sheet(results: Sequence[Result], look: Look = looks.DEFAULT, columns: int = 5,
@@ -188,13 +206,13 @@ def rows(result: Result) -> Iterator[dict[str, object]]:
                "score": bar.score}
 
 
-def _csv(result: Result, look: Look) -> Iterator[tuple[str, bytes]]:
+def _csv(result: Result) -> bytes:
     file = io.StringIO()
     writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\r\n")
     writer.writeheader()
     for row in rows(result):
         writer.writerow({key: _cell(value) for key, value in row.items()})
-    yield "scores", file.getvalue().encode("utf-8")
+    return file.getvalue().encode("utf-8")
 
 
 def _cell(value: object) -> object:
@@ -205,18 +223,15 @@ def _cell(value: object) -> object:
     return f"'{words}" if words.startswith(_FORMULA) else words
 
 
-def _png(result: Result, look: Look) -> Iterator[tuple[str, bytes]]:
-    for name, made in drawings(result, look):
-        yield name, scene.png(made, look.colours)
+_DRAWN: dict[str, Callable[[Scene, Palette], bytes]] = {"png": scene.png, "svg": scene.svg}
 
 
-def _svg(result: Result, look: Look) -> Iterator[tuple[str, bytes]]:
-    for name, made in drawings(result, look):
-        yield name, scene.svg(made, look.colours)
-
-
-_FILES: dict[str, Callable[[Result, Look], Iterator[tuple[str, bytes]]]] = {
-    "png": _png, "svg": _svg, "csv": _csv}
+def _contents(result: Result, kind: str, look: Look) -> Iterator[tuple[str, bytes]]:
+    if kind == "csv":
+        yield "scores", _csv(result)
+    else:
+        for name, made in drawings(result, look):
+            yield name, _DRAWN[kind](made, look.colours)
 
 
 def _error(result: Result) -> str:

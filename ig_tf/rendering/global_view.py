@@ -108,11 +108,13 @@ def _slices(results: Sequence[Result], key: str, look: Look) -> Html:
                      *(_shaded(mean.get(name), scale) for mean in means)) for name in names]
     return join([
         element("h2", f"By {key}"),
-        element("section", element("div", element(
-            "table", element("thead", head), element("tbody", *lines), class_="slices"),
-            class_="scroll"),
+        element(
+            "section",
+            element("div", element("table", element("thead", head), element("tbody", *lines),
+                                   class_="slices"), class_="scroll"),
             element("p", "Mean attribution with its sign. Full colour at "
-                    f"±{numerals.plain(scale)}; {look.colours.legend()}.", class_="note"), class_="box")])
+                    f"±{numerals.plain(scale)}; {look.colours.legend()}.", class_="note"),
+            class_="box")])
 
 
 def _words(results: Sequence[Result], look: Look) -> Html:
