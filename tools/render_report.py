@@ -134,7 +134,8 @@ def _beside():
     from ig_tf.rendering.card import Beside
     from ig_tf.run import results
     about, rows = results.read(_BESIDE.value)
-    name = f"{os.path.basename(_BESIDE.value)} ({about.rule}, {about.steps} steps)"
+    steps = "1 step" if about.steps == 1 else f"{about.steps} steps"
+    name = f"{os.path.basename(_BESIDE.value)} ({about.rule}, {steps})"
     return Beside(name, {row.id: row for row in rows})
 
 

@@ -94,7 +94,7 @@ def _other(result: Result, beside: Beside | None, look: Look) -> Html | None:
     other = beside.rows.get(result.id)
     if other is None:
         return element("p", f"{beside.name} has no example of this id.", class_="note")
-    differs = _plain_target(other.target) != _plain_target(result.target)
+    differs = other.target.text() != result.target.text()  # labels may have been left out
     return element(
         "section", element("h4", f"Beside it: {beside.name}",
                            f" (of another target: {_plain_target(other.target)})" if differs
