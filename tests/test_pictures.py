@@ -274,6 +274,15 @@ def test_a_way_without_a_gap_and_none_at_all():
     assert "NaN" not in waterfall.figure(still, table.feature_bars(still))
 
 
+def test_what_belongs_to_no_feature_is_a_bar_of_its_own():
+    point = PointScores("mixed", "pooled", [0.25, 0.25], None, ("a", "b"))
+    own = PointScores("a", "dense", [0.2], None, ("a",))
+    found = table.feature_bars(example([point, own], features={"a": 0.2}))
+    assert [(bar.name, bar.score) for bar in found] == [
+        ("a", 0.2), ("(of no single feature)", pytest.approx(0.5))]
+    assert len(table.feature_bars(example([own], features={"a": 0.2}))) == 1
+
+
 # Matrices ------------------------------------------------------------------------------------
 
 
@@ -426,7 +435,7 @@ def test_a_terminal_gets_colours_signs_and_numbers():
     assert "full colour at ±1" in said and "+ green: for the target" in said
     assert "\x1b[48;2;0;158;115m" in escapes and escapes.count("\x1b[4m") == 1
     without = ansi.render([row], About(), colour=False)
-    assert "\x1b" not in without and "good(+1) bad(−0.3) so(0)" in without
+    assert "\x1b" not in without and "good(+1) bad(−0.3) so ‹" in without
     bars, _ = plain(ansi.render([example(features={"up": 1.0, "down": -0.5})], About()))
     assert re.search(r"up +│█{24} +\+1", bars) and re.search(r"down +█{12}│ +−0\.5", bars)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ig_tf.rendering import notebook
 from ig_tf.rendering.look import VIEWS, Look
 from ig_tf.rendering.report import render
 from ig_tf.run.results import About, PointScores, Result, Target
@@ -109,6 +110,19 @@ def test_the_policy_stops_what_escaping_would_miss(page, tmp_path):
     page.run("new Promise(done => setTimeout(done, 200))")
     assert page.dialogs == [] and foreign(page, path) == []
     assert len(page.console) >= 3  # the browser says what it refused
+
+
+def test_a_frame_of_a_notebook_does_nothing_but_show(page, tmp_path):
+    """Hostile rows in the frame that a notebook shows: neither they nor the page's script run."""
+    frames = "".join(notebook.html(hostile(number, attack))
+                     for number, attack in enumerate(ATTACKS[:-1]))
+    many = notebook.html([hostile(1, attack) for attack in ATTACKS[:5]])
+    path = written(tmp_path, f"<!DOCTYPE html><title>notebook</title><body>{frames}{many}</body>")
+    page.open(path)
+    assert page.run("document.querySelectorAll('iframe').length") == len(ATTACKS)
+    assert page.run("document.querySelectorAll('body > :not(iframe)').length") == 0
+    assert page.dialogs == []
+    assert [address for address in foreign(page, path) if address != "about:srcdoc"] == []
 
 
 def examples(count):

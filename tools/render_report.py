@@ -73,6 +73,7 @@ def main(_):
     rows = rows[:_LIMIT.value]
     if _FORMAT.value == "ansi" and not _OUTPUT.value:
         from ig_tf.rendering import ansi
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may know fewer letters
         sys.stdout.write(ansi.render(rows, about, _look(), colour="NO_COLOR" not in os.environ))
         return 0
     if not _OUTPUT.value:

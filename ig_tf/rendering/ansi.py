@@ -78,7 +78,7 @@ def _word(piece: pieces.Piece, scale: float, look: Look, colour: bool) -> str:
     if piece.kind == "special":
         words = f"‹{words}›"
     if not colour:
-        return f"{words}({numerals.signed(piece.score)})"
+        return f"{words}({numerals.signed(piece.score)})" if piece.score else words
     strength = float(palette.strength(piece.score, scale))
     if not strength:
         return words
