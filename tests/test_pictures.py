@@ -397,7 +397,7 @@ def test_a_check_is_shown_with_its_curves():
     shown = check_view.figure(CHECK)
     for said in ("FAIL", "1 of 2 examples are within 5 %", "--steps=200", "--target=logits",
                  "F along the path, example 3", "completeness error over steps, example 3",
-                 "between 0 % and 10 % of the way"):
+                 "half of the change: 0 % to 10 % of the way"):
         assert said in shown, said
     assert "Check" in render([], About(), check=CHECK)
 
@@ -412,11 +412,11 @@ def test_a_check_with_anything_missing(check):
 
 def test_a_path_curve_is_where_f_is():
     made = curves.path_scene([0, 0.5, 1], [1.0, 1.0, 3.0], "t")
-    line = next(m for m in made.marks if isinstance(m, scene.Line) and m.stroke == "for")
+    line = next(m for m in made.marks if isinstance(m, scene.Line) and m.width == 2)
     xs, ys = zip(*line.points)
     assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1])
     assert ys[0] == ys[1] > ys[2]
-    assert any("between 50 % and 100 %" in m.words for m in made.marks
+    assert any("50 % to 100 %" in m.words for m in made.marks
                if isinstance(m, scene.Text))
 
 

@@ -48,7 +48,8 @@ def _trials(trials: Sequence[Any]) -> Html | None:
     head = element("tr", element("th", "what was tried", scope="col"),
                    element("th", "largest error", scope="col", class_="number"),
                    element("th", "with twice the steps", scope="col", class_="number"))
-    return element("table", element("thead", head), element("tbody", *lines))
+    return element("div", element("table", element("thead", head), element("tbody", *lines)),
+                   class_="scroll trials")
 
 
 def _worst(errors: object) -> str:

@@ -32,10 +32,10 @@ def path_scene(alphas: Sequence[float], values: Sequence[float], title: str) -> 
     marks.append(Rect(_LEFT + first * _WIDTH, _TOP, max((last - first) * _WIDTH, 1.5), _HEIGHT,
                       "line", 0.6, "half of all change of F happens here"))
     marks += _frame(numerals.plain(high), numerals.plain(low), "baseline", "example")
-    marks += [Line(points, "for", 2), Dots(points, "for", 2.4)]
+    marks += [Line(points, "ink", 2), Dots(points, "ink", 2.4)]
     marks.append(Text(_LEFT, _TOP + _HEIGHT + 32,
-                      f"half of the change lies between {100 * first:g} % and {100 * last:g} % of "
-                      "the way", 10, "soft"))
+                      f"half of the change: {100 * first:g} % to {100 * last:g} % of the way", 10,
+                      "soft"))
     return Scene(_LEFT + _WIDTH + 20, _TOP + _HEIGHT + 44, tuple(marks), title)
 
 
@@ -69,9 +69,10 @@ def error_scene(errors: Sequence[tuple[int, float]], tolerance: float, title: st
     marks: list[Mark] = [Text(10, 18, fitted(title, 12, 380), 12)]
     marks += _frame(numerals.percent(10 ** high), numerals.percent(10 ** low),
                     f"{pairs[0][0]:,} steps", f"{pairs[-1][0]:,} steps")
-    marks += [Line(((_LEFT, asked), (_LEFT + _WIDTH, asked)), "against", 1),
-              Text(_LEFT + 4, asked - 4, f"asked for: {numerals.percent(tolerance)}", 10, "soft"),
-              Line(points, "for", 2), Dots(points, "for", 2.6)]
+    words = f"asked for: {numerals.percent(tolerance)}"
+    marks += [Line(((_LEFT, asked), (_LEFT + _WIDTH, asked)), "soft", 1),
+              Text(_LEFT + _WIDTH, asked - 4, words, 10, "soft", "end"),
+              Line(points, "ink", 2), Dots(points, "ink", 2.6)]
     return Scene(_LEFT + _WIDTH + 20, _TOP + _HEIGHT + 32, tuple(marks), title)
 
 
@@ -91,7 +92,7 @@ def of_check(check: Mapping[str, Any], most: int = 6) -> list[Scene]:
         path = path_scene(alphas, row["path"], f"F along the path, {name}")
         tried = row.get("errors") or ()
         error = error_scene([tuple(pair) for pair in tried], _number(check.get("tolerance")),
-                            f"completeness error over steps, {name}")
+                            f"completeness error over steps, {name} (log axes)")
         scenes += [scene for scene in (path, error) if scene]
     return scenes
 

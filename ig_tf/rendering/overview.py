@@ -23,6 +23,8 @@ _CAUTIONS = (
 _HINTS = {
     "target": "the number that is explained; :top is each example's highest class",
     "baseline": "what each example is compared with",
+    ("baseline", "zeros"): "each example is compared with an empty one: zeros everywhere, and "
+                           "vectors of zeros for words",
     "steps": "points on the way from baseline to example where the model was asked",
     "held constant": "inputs that get no attribution",
 }
@@ -91,7 +93,7 @@ def model_card(about: About) -> Html:
         ("TensorFlow", about.tensorflow),
         ("held constant", ", ".join(map(str, about.held_constant))),
     )
-    lines = [join([element("dt", name), element("dd", value, _hint(name))])
+    lines = [join([element("dt", name), element("dd", value, _hint(name, value))])
              for name, value in facts if value]
     notes = [join([element("dt", "note"), element("dd", note)]) for note in about.notes]
     points = _points_table(about) if about.points else None
@@ -130,8 +132,9 @@ def _tile(number: str, words: str, note: str) -> Html:
                    class_="box tile")
 
 
-def _hint(name: str) -> Html | None:
-    return element("small", f" {_HINTS[name]}") if name in _HINTS else None
+def _hint(name: str, value: str) -> Html | None:
+    words = _HINTS.get((name, value)) or _HINTS.get(name)
+    return element("small", f" {words}") if words else None
 
 
 def _points_table(about: About) -> Html:

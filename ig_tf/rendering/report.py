@@ -16,8 +16,8 @@ from ig_tf.run.results import About, Result
 POLICY = ("default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
           f"script-src '{script.HASH}'; base-uri 'none'; form-action 'none'")
 
-_LEAD = ("What in each input moved the model's output away from its output for a baseline, by "
-         "Integrated Gradients.")
+_LEAD = ("For each example: what the model answered, what in the input moved that answer away from "
+         "its answer for a baseline, and whether these numbers add up. By Integrated Gradients.")
 
 
 def render(results: Iterable[Result], about: About | None = None,

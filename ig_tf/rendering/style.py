@@ -138,6 +138,7 @@ figcaption { margin-top: .35rem; max-width: 50rem; }
 .sheet img { image-rendering: pixelated; border-radius: 3px; max-width: 100%%; height: auto; }
 .beside { border-left: 3px solid var(--line); padding-left: .9rem; margin-top: 1rem; }
 .slices th, .slices td { vertical-align: bottom; }
+.trials code { white-space: nowrap; }
 .curves { display: flex; flex-wrap: wrap; gap: 1rem; }
 
 .bars td.value { color: var(--soft); max-width: 14rem; }
