@@ -502,6 +502,12 @@ def test_a_contact_sheet_has_every_image():
         export.sheet([example()])
 
 
+def test_curves_of_a_check_are_files_too(tmp_path):
+    written = export.write([], str(tmp_path), "svg", check=CHECK)
+    assert [path.name for path in written] == ["all_check_1.svg", "all_check_2.svg"]
+    assert b"F along the path, example 3" in written[0].read_bytes()
+
+
 def test_drawings_escape_text():
     made = scene.Scene(10, 10, (scene.Text(0, 0, "<script>&\u202e"),), "<b>\"")
     tree = xml.etree.ElementTree.fromstring(scene.svg(made, GREEN_RED))

@@ -104,7 +104,7 @@ def _file(rows, about):
 
 def _folder(rows):
     from ig_tf.rendering import export
-    written = export.write(rows, _OUTPUT.value, _FORMAT.value, _look())
+    written = export.write(rows, _OUTPUT.value, _FORMAT.value, _look(), _check())
     return f"wrote {len(written)} files of {len(rows)} examples to {_OUTPUT.value}"
 
 

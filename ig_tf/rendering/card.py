@@ -3,8 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 
-import numpy as np
-
 from ig_tf.rendering import image, numerals, signal, table, text, waterfall
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.look import Look
@@ -107,12 +105,16 @@ def _unbroken(words: str) -> Html:
     return element("span", words, class_="unbroken")
 
 
+def _is_single(value: object) -> bool:
+    return not isinstance(value, (list, tuple, Mapping)) and getattr(value, "ndim", 0) == 0
+
+
 def _also_sent(result: Result) -> Html | None:
     """What the record holds besides the explained inputs: a label, the text before its ids."""
     known = {*result.features, *(point.name for point in result.points),
              *(name for point in result.points for name in point.features)}
     sent = [(name, value) for name, value in result.inputs.items()
-            if name not in known and np.ndim(value) == 0 and not isinstance(value, Mapping)]
+            if name not in known and _is_single(value)]
     if not sent:
         return None
     parts = [join([element("bdi", escape(name, 60)), ": ", element(

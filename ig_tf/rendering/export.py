@@ -6,14 +6,15 @@ import itertools
 import pathlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ig_tf.errors import ResultsError
 from ig_tf.rendering import (
-    alignment, global_view, image, numerals, palette, photo, pieces, scales, scene, strips, table,
-    text, verdict, waterfall)
+    alignment, curves, global_view, image, numerals, palette, photo, pieces, scales, scene, strips,
+    table, text, verdict, waterfall)
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import visible
@@ -32,8 +33,8 @@ COLUMNS = ("id", "target", "label", "prediction", "baseline_prediction", "relati
            "point", "kind", "place", "token", "value", "score")
 
 
-def write(results: Sequence[Result], folder: str, kind: str, look: Look = looks.DEFAULT
-          ) -> list[pathlib.Path]:
+def write(results: Sequence[Result], folder: str, kind: str, look: Look = looks.DEFAULT,
+          check: Mapping[str, Any] | None = None) -> list[pathlib.Path]:
     """Writes one file for each picture of each example, and of the set (all_...).
 
     Args:
@@ -41,6 +42,7 @@ def write(results: Sequence[Result], folder: str, kind: str, look: Look = looks.
       folder: is made where it is not there.
       kind: "png", "svg" or "csv".
       look: how pictures are drawn.
+      check: what `ig-tf check --format=json` wrote, for its curves.
 
     Returns:
       The files; their names begin with the number of the example or all, and say what they show.
@@ -55,7 +57,7 @@ def write(results: Sequence[Result], folder: str, kind: str, look: Look = looks.
     except OSError as error:
         raise ResultsError(f"{folder}: cannot be made: {error}") from error
     written = []
-    for name, made in of_set(results, look) if kind in _DRAWN else ():
+    for name, made in of_set(results, look, check) if kind in _DRAWN else ():
         path = place / f"all_{_safe(name)}.{kind}"
         files.write_file(path, _DRAWN[kind](made, look.colours))
         written.append(path)
@@ -86,8 +88,11 @@ def drawings(result: Result, look: Look = looks.DEFAULT) -> Iterator[tuple[str, 
             yield "features", made
 
 
-def of_set(results: Sequence[Result], look: Look = looks.DEFAULT) -> Iterator[tuple[str, Scene]]:
-    """(name, drawing) of what belongs to several examples: strips, and matrices of outputs."""
+def of_set(results: Sequence[Result], look: Look = looks.DEFAULT,
+           check: Mapping[str, Any] | None = None) -> Iterator[tuple[str, Scene]]:
+    """(name, drawing) of what belongs to several examples: strips, matrices, a check's curves."""
+    for number, curve in enumerate(curves.of_check(check or {}), start=1):
+        yield f"check_{number}", curve
     means = global_view.feature_means(results)
     if len(means) > 1:
         yield "features", strips.scene(results, [name for name, _, _ in means],

@@ -2,7 +2,6 @@
 
 import base64
 import math
-import statistics
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -28,7 +27,7 @@ def feature_means(results: Sequence[Result]) -> list[tuple[str, float, int]]:
         for name, score in result.features.items():
             if math.isfinite(score):
                 sizes.setdefault(name, []).append(abs(score))
-    means = [(name, statistics.fmean(v), len(v)) for name, v in sizes.items() if len(v) > 1]
+    means = [(name, numerals.mean(v), len(v)) for name, v in sizes.items() if len(v) > 1]
     return sorted(means, key=lambda line: -line[1])
 
 

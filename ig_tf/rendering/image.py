@@ -119,7 +119,7 @@ def _about_colours(look: Look, full: np.ndarray, shown: np.ndarray, scale: float
         parts.append(
             f"Full colour from ±{numerals.plain(scale)} a pixel on "
             f"({look.scale_words(own)}; {clipped:,} of {shown.size:,} pixels are beyond it, "
-            f"the largest is {numerals.plain(float(finite.max()))}).")
+            f"the largest is {numerals.plain(float(finite.max(initial=0.0)))}).")
         up, down = maps.sums(full)
         colours = look.colours
         parts.append(f"{colours.positive_name.capitalize()} sums to {numerals.signed(up)}, "

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,7 +36,7 @@ class Slice:
             for name, score in result.features.items():
                 if math.isfinite(score):
                     found.setdefault(name, []).append(score)
-        return {name: statistics.fmean(scores) for name, scores in found.items()}
+        return {name: numerals.mean(scores) for name, scores in found.items()}
 
 
 def by(results: Sequence[Result], key: str) -> list[Slice]:
@@ -79,7 +78,7 @@ def word_means(results: Sequence[Result], look: Look, least: int = 2
                 if piece.kind == "word" and isinstance(piece.text, str) and math.isfinite(
                         piece.score):
                     found.setdefault(piece.text, []).append(piece.score)
-    means = [(word, statistics.fmean(scores), len(scores))
+    means = [(word, numerals.mean(scores), len(scores))
              for word, scores in found.items() if len(scores) >= least]
     return sorted(means, key=lambda line: -abs(line[1]))
 

@@ -140,9 +140,10 @@ class Result:
     def total(self) -> float | None:
         """Sum of all attributions, in units of the output; None where there are none."""
         if self.points:
-            return float(sum(point.scores.sum(dtype=np.float64) for point in self.points))
+            # Infinities of both signs, and sums beyond the largest float, are told by the sum.
+            with np.errstate(over="ignore", invalid="ignore"):
+                return float(sum(point.scores.sum(dtype=np.float64) for point in self.points))
         return float(sum(self.features.values())) if self.features else None
-
 
     def _repr_html_(self) -> str | None:
         draw = DRAWN_BY.get("html")
