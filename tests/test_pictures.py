@@ -175,6 +175,7 @@ def test_palettes_colour_by_their_first_name():
         assert f"+ {colours.positive_name}" in source and f"− {colours.negative_name}" in source
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("scores", [
     np.zeros((8, 8)), np.full((8, 8, 3), np.nan), np.full((2, 2), np.inf), np.array([[0.5]]),
     np.full((700, 900, 1), 1e-300), np.full((1, 5000), 1e300), np.zeros((0, 0, 3)),

@@ -46,7 +46,7 @@ def test_the_notebook_runs_and_draws(cells, monkeypatch, capsys):
         html.unescape(frame) for frame in drawn]
     assert "waterfall" in one and "above the median" in one
     assert "attribution points" in many and "examples" in many
-    assert 'class="tokens"' in review and "[<b>negative</b>]" in review
+    assert 'class="tokens"' in review and "[<b><bdi>negative</bdi></b>]" in review
     assert "200 30 50" in paper and "Red, solid underline: for the target" in paper
     assert digit.count("<img") == 5 and "strongest regions" in digit
     assert "does not add up" in gradient and "adds up" in digit

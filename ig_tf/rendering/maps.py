@@ -150,4 +150,5 @@ def shrunk(signed: np.ndarray) -> np.ndarray:
 def sums(signed: np.ndarray) -> tuple[float, float]:
     """Sums of what is above and of what is below zero."""
     known = signed[np.isfinite(signed)]
-    return float(known[known > 0].sum()), float(known[known < 0].sum())
+    with np.errstate(over="ignore"):  # beyond the largest float it is said to be infinite
+        return float(known[known > 0].sum()), float(known[known < 0].sum())

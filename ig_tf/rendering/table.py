@@ -38,11 +38,12 @@ def feature_bars(result: Result) -> list[Bar]:
         bars = [Bar(name, numerals.value_text(result.inputs.get(name)), score)
                 for name, score in result.features.items()]
         return [*bars, *_rest(result)]
-    return [
-        Bar(point.name, numerals.value_text(_value_of(point, result)),
-            float(point.scores.sum(dtype=np.float64)))
-        for point in result.points
-    ]
+    with np.errstate(over="ignore", invalid="ignore"):  # the sum itself says so
+        return [
+            Bar(point.name, numerals.value_text(_value_of(point, result)),
+                float(point.scores.sum(dtype=np.float64)))
+            for point in result.points
+        ]
 
 
 def _rest(result: Result) -> list[Bar]:
