@@ -58,7 +58,7 @@ def card(number: int, result: Result, look: Look = looks.DEFAULT, beside: Beside
         message,
         more, *_figures(result, look), _other(result, beside, look), facts,
         class_="card", id=f"example-{number}", data_number=number, data_verdict=judged.words,
-        data_target=_plain_target(result.target), data_prediction=_number(result.prediction),
+        data_target=result.target.named(), data_prediction=_number(result.prediction),
         data_error=_number(result.relative_error))
 
 
@@ -77,10 +77,6 @@ def needs_bars(result: Result, drawn: set[str]) -> bool:
         bool(result.features) and not result.points)
 
 
-def _plain_target(target: Target) -> str:
-    return target.text() + (f" [{target.label}]" if target.label is not None else "")
-
-
 def _number(value: float | None) -> str | None:
     return None if value is None else repr(float(value))
 
@@ -95,7 +91,7 @@ def _other(result: Result, beside: Beside | None, look: Look) -> Html | None:
     differs = other.target.text() != result.target.text()  # labels may have been left out
     return element(
         "section", element("h4", f"Beside it: {beside.name}",
-                           f" (of another target: {_plain_target(other.target)})" if differs
+                           f" (of another target: {other.target.named()})" if differs
                            else None),
         element("p", f"error {error_text(other)}: {verdict(other).words}", class_="note"),
         *_figures(other, look), class_="beside")

@@ -189,8 +189,7 @@ def text_scene(point: PointScores, result: Result, look: Look = looks.DEFAULT) -
 
 def caption(result: Result) -> tuple[str, str]:
     """Class and score of an example; and its completeness error with the verdict."""
-    label = f" [{result.target.label}]" if result.target.label is not None else ""
-    return (f"{result.id}: {result.target.text()}{label} {numerals.plain(result.prediction)}, "
+    return (f"{result.id}: {result.target.named()} {numerals.plain(result.prediction)}, "
             f"baseline {numerals.plain(result.baseline_prediction)}",
             f"completeness error {_error(result)}")
 

@@ -87,7 +87,7 @@ def _features(results: Sequence[Result], look: Look) -> Html:
 
 def _own_targets(results: Sequence[Result]) -> str:
     """What signs mean where examples are explained for different targets."""
-    count = len({(result.target.text(), result.target.label) for result in results})
+    count = len({result.target.named() for result in results})
     return (f" The examples are explained for {count:,} different targets, each for its own: "
             "right of one may be left of another.") if count > 1 else ""
 

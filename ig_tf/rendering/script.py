@@ -81,7 +81,7 @@ def tools(results: Sequence[Result]) -> Html:
     if len(results) < LEAST:
         return Html("")
     verdicts = list(dict.fromkeys(verdict(result).words for result in results))
-    targets = sorted({_target(result) for result in results})[:MOST_TARGETS]
+    targets = sorted({result.target.named() for result in results})[:MOST_TARGETS]
     return element(
         "form",
         _labelled("Find", element("input", type="search", id="find", autocomplete="off")),
@@ -92,11 +92,6 @@ def tools(results: Sequence[Result]) -> Html:
                 class_="tick"),
         element("output", id="shown", aria_live="polite"),
         id="tools", role="search", aria_label="examples", hidden="", class_="toolbar")
-
-
-def _target(result: Result) -> str:
-    label = result.target.label
-    return result.target.text() + (f" [{label}]" if label is not None else "")
 
 
 def _labelled(words: str, control: Html) -> Html:

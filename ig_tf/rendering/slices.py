@@ -52,7 +52,7 @@ def by(results: Sequence[Result], key: str) -> list[Slice]:
     """
     values = [_single(result.inputs.get(key)) for result in results]
     if key == TARGET and all(value is None for value in values):
-        return _largest(results, [_target_name(result) for result in results])
+        return _largest(results, [result.target.named() for result in results])
     if all(value is None for value in values):
         known = sorted({str(name) for result in results for name in result.inputs})
         raise ResultsError(f"no example has an input {key!r} of one value to slice by; inputs: "
@@ -105,11 +105,6 @@ def _parts(results: Sequence[Result], values: Sequence[float | None]) -> list[Sl
             members[min(part, len(members) - 1)].append(result)
     return [Slice(f"{numerals.plain(low)} to {numerals.plain(high)}", tuple(part))
             for low, high, part in zip(edges, edges[1:], members) if part]
-
-
-def _target_name(result: Result) -> str:
-    target = result.target
-    return target.text() + (f" [{target.label}]" if target.label is not None else "")
 
 
 def _single(value: Any) -> Any:

@@ -49,6 +49,10 @@ class Target:
         index = self.index if isinstance(self.index, tuple) else (self.index,)
         return f"{self.output}[{','.join(map(str, index))}]"
 
+    def named(self) -> str:
+        """The same with the class's label in brackets, where it is known."""
+        return self.text() + (f" [{self.label}]" if self.label is not None else "")
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PointScores:
