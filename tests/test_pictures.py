@@ -493,6 +493,17 @@ def test_a_drawing_says_class_score_error_legend_and_scale():
         assert (drawn == colour).all(axis=2).any()
 
 
+def test_signals_and_vectors_are_files_too():
+    sound = PointScores("sound", "dense", np.full((1000, 1), 0.0007), None, ("sound",))
+    (name, made), = export.drawings(example([sound], features={"sound": 0.7}))
+    bars = [m for m in made.marks if isinstance(m, scene.Rect)]
+    assert name == "sound" and len(bars) == 300 and {m.fill for m in bars} == {"for"}
+    vector = PointScores("x", "dense", [0.5, -0.1, 0.3], None, ("x",))
+    (name, made), = export.drawings(example([vector], features={"x": 0.7}))
+    said = [m.words for m in made.marks if isinstance(m, scene.Text)]
+    assert name == "features" and "[0]" in said and "[2]" in said
+
+
 def test_a_contact_sheet_has_every_image():
     rows = [picture(np.ones((4, 6))) for _ in range(7)]
     made = export.sheet(rows, columns=3, side=60)

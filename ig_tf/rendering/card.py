@@ -105,6 +105,14 @@ def _is_single(value: object) -> bool:
     return not isinstance(value, (list, tuple, Mapping)) and getattr(value, "ndim", 0) == 0
 
 
+def bars_of(result: Result) -> list[table.Bar]:
+    """The bars of an example: its features, or the elements of the one vector that it is."""
+    only = result.points[0] if len(result.points) == 1 and len(result.features) <= 1 else None
+    if only is not None and only.kind == "dense" and 1 < only.scores.size <= MOST_ELEMENTS:
+        return table.element_bars(only, result)
+    return table.feature_bars(result)
+
+
 def _also_sent(result: Result) -> Html | None:
     """What the record holds besides the explained inputs: a label, the text before its ids."""
     known = {*result.features, *(point.name for point in result.points),

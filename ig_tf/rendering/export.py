@@ -13,8 +13,8 @@ import numpy as np
 
 from ig_tf.errors import ResultsError
 from ig_tf.rendering import (
-    alignment, curves, global_view, image, numerals, palette, photo, pieces, scales, scene, strips,
-    table, text, verdict, waterfall)
+    alignment, card, curves, global_view, image, numerals, palette, photo, pieces, scales, scene,
+    signal, strips, table, text, verdict, waterfall)
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import visible
@@ -81,7 +81,10 @@ def drawings(result: Result, look: Look = looks.DEFAULT) -> Iterator[tuple[str, 
                 len(point.tokens) > 1 or len(result.points) == 1):
             drawn.add(point.name)
             yield point.name, text_scene(point, result, look)
-    bars = table.feature_bars(result)
+        elif point.kind == "dense" and point.scores.size > card.MOST_ELEMENTS:
+            drawn.add(point.name)
+            yield point.name, signal.scene(point, caption(result), look.colours.legend())
+    bars = card.bars_of(result)
     if len(bars) > 1 or (bars and not drawn):
         made = waterfall.scene(result, bars, caption(result), look.colours.legend())
         if made:
