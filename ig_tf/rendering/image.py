@@ -55,7 +55,8 @@ def plate(point: PointScores, result: Result, look: Look = looks.DEFAULT) -> Pla
         draw, words, alone = views.VIEWS[view]
         if sent.rgb is not None or alone:
             signed = views.enlarge(maps.smooth(shown, blur)) if view == "outlines" else large
-            words = words if sent.rgb is not None else "attributions"
+            if view == "overlay" and sent.rgb is None:
+                words = "attributions"
             pictures.append((view, words, draw(signed, behind, scale, look.colours)))
     if not pictures:  # views of the input alone, and no input
         draw, words, _ = views.VIEWS["heat"]
