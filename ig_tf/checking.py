@@ -112,6 +112,7 @@ def _profiled(bench, rows, failing):
 
 def _more_steps(bench, rows, failing, tolerance, max_steps):
     """Doubles the nodes until each failing row is fine twice in a row, or up to the limit."""
+    max_steps -= max_steps % 2  # nodes of a pilot come in pairs
     steps, left, good = bench.loaded.metadata["rule"]["steps"], list(failing), {}
     while left and steps < max_steps:
         steps = min(2 * steps, max_steps)
