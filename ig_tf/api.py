@@ -239,7 +239,7 @@ def save(plan, output, link=False, overwrite=False, build=attach.outputs):
             for name, recipe in plan.signatures.items()]
     traced = [function for function, _ in made]
     metadata = plan.described()
-    metadata["runtime"]["compiled"] = made[0][1]
+    metadata["compiled"] = made[0][1]
     metadata["functions"] = [function.signature.name for one in traced
                              for function in one.functions]
     metadata["outputs"] = _outputs(traced[0])

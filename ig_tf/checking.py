@@ -116,7 +116,8 @@ def _more_steps(bench, rows, failing, tolerance, max_steps):
         bench.say(f"trying {steps} nodes on {len(left)} examples")
         errors = bench.run(bench.plan(steps=steps), left)["relative_error"]
         for index, error in zip(list(left), errors):
-            rows[index] = dataclasses.replace(rows[index], steps_tried=steps)
+            tried = (*(rows[index].errors or _first(bench, rows[index])), (steps, float(error)))
+            rows[index] = dataclasses.replace(rows[index], steps_tried=steps, errors=tried)
             if error > tolerance:
                 good.pop(index, None)
             elif index in good or steps == max_steps:
@@ -126,6 +127,11 @@ def _more_steps(bench, rows, failing, tolerance, max_steps):
             else:
                 good[index] = steps
     return rows
+
+
+def _first(bench, row):
+    """The number of nodes that the artifact has, and its error."""
+    return ((bench.loaded.metadata["rule"]["steps"], float(row.relative_error)),)
 
 
 def _tried(bench, failing, tolerance):

@@ -31,7 +31,8 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
         `baseline/NAME`.
 
     Returns:
-      The results as a list of `Result`, or their number where `output` is given.
+      The results as a list of `Result` with their model card (`about`), or their number where
+      `output` is given.
 
     Raises:
       ArtifactError: the model is not instrumented or cannot be loaded.
@@ -44,7 +45,7 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
     rows = _results(loaded, _source(input, limit), batch_size, labels, vocabulary, row_error,
                     choices.Choices(loaded, target_column, common))
     if output is None:
-        return list(rows)
+        return results.Results(rows, about(loaded))
     kept = list(progress(rows, "records"))
     results.write(output, kept, about(loaded))
     return len(kept)
