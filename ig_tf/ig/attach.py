@@ -164,6 +164,7 @@ def _answered(recipe, values, given, rows_of_target):
         prediction = tf.identity(prediction)
     return _keys(recipe, values, dict(zip(names, found)), prediction, index)
 
+
 def _rows_of(point, recipe, values, batch):
     """{key: Row} of what a point shows; alone, an example may be narrower than in its batch."""
     tensor = front.unfolded(point, values[point.tensor], batch)
