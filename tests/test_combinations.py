@@ -117,7 +117,7 @@ def test_a_loop_is_compiled_after_it_was_differentiated(tmp_path):
     for place, runtime in enumerate(("cpu", DEMANDED, "cpu", DEMANDED)):
         found = ig_tf.save(ig_tf.instrument(located, runtime=runtime, steps=2, custom=["target"]),
                            str(tmp_path / str(place)))
-        compiled = found["runtime"]["compiled"], found["custom"]["compiled"]
+        compiled = found["compiled"], found["custom"]["compiled"]
         assert [one.startswith("yes") for one in compiled] == [runtime is DEMANDED] * 2
 
 

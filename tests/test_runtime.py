@@ -200,9 +200,9 @@ def test_compiled_equals_plain(name, saver, loader, runtime, saved):
 
 def test_the_choice_is_written_down(saved):
     folder = pathlib.Path(saved("network", "tf2", XLA))
-    runtime = json.loads((folder / "assets.extra" / "ig_tf.json").read_text())["runtime"]
-    assert runtime.pop("compiled") == "yes: chunks of 1, 4, 16 examples"
-    assert runtime == XLA.described()
+    metadata = json.loads((folder / "assets.extra" / "ig_tf.json").read_text())
+    assert metadata["compiled"] == "yes: chunks of 1, 4, 16 examples"
+    assert metadata["runtime"] == XLA.described()
 
 
 COUNT = """
