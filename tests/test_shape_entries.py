@@ -1,4 +1,4 @@
-"""Sizes that tf.tensordot forgets are known again: dense layers over sequences, heads behind them."""
+"""Sizes that tf.tensordot forgets are known again: dense layers over sequences, and heads."""
 
 import numpy as np
 import pytest
