@@ -215,8 +215,11 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
     recipe = recipes.prepare(located.work, located.lie, located.target, located.cut.points,
                              start, built, rows_per_chunk, profile)
     plan = Plan(located.model, recipe, located.cut)
-    plan = choose(plan, rule) if choose else plan
-    return dataclasses.replace(plan, custom=requests.plan(located, plan.recipe, custom))
+    asked = requests.plan(located, recipe, custom)  # what is refused is, before rows are run
+    if choose:
+        plan = choose(plan, rule)
+        asked = requests.plan(located, plan.recipe, custom)
+    return dataclasses.replace(plan, custom=asked)
 
 
 def save(plan, output, link=False, overwrite=False, build=attach.outputs):
@@ -236,12 +239,12 @@ def save(plan, output, link=False, overwrite=False, build=attach.outputs):
             for name, recipe in plan.signatures.items()]
     traced = [function for function, _ in made]
     metadata = plan.described()
-    metadata["runtime"]["compiled"] = made[0][1]
+    metadata["compiled"] = made[0][1]
     metadata["functions"] = [function.signature.name for one in traced
                              for function in one.functions]
     metadata["outputs"] = _outputs(traced[0])
-    for one in traced[1:]:
-        metadata["custom"]["outputs"] = _outputs(one)
+    for one, compiled in made[1:]:
+        metadata["custom"].update(outputs=_outputs(one), compiled=compiled)
     proto = meta_graph.add(plan.model, plan.recipe.work, traced, metadata)
     place = writer.link_file if link else writer.copy_file
     writer.write(plan.model, output, proto, metadata, place, overwrite)

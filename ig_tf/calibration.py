@@ -74,9 +74,14 @@ class Calibration:
           The `Plan` with the rule chosen, and with what was measured as its `calibration`.
 
         Raises:
-          CalibrationError: too few rows that explain anything, or no rule is good enough.
+          CalibrationError: too few rows that explain anything, or no rule is good enough; or an
+            example has several rows of the target.
           RecordError: a row does not fit the model.
         """
+        if plan.recipe.target.folds:
+            raise CalibrationError(
+                f"the target {plan.recipe.target.text()!r} has several rows per example, each with "
+                "errors of its own; calibration is for one number per example. Give --steps.")
         with tempfile.TemporaryDirectory() as folder:
             bench = trials.Bench(plan, folder, self.say)
             rows = self._rows()

@@ -5,12 +5,11 @@ the examples that fail; the artifact itself is not touched.
 """
 
 import dataclasses
-import os
 import tempfile
 
 import numpy as np
 
-from ig_tf import api
+from ig_tf import api, trials
 from ig_tf.errors import IgTfError
 from ig_tf.ig import attach, targets
 from ig_tf.run import apart, artifact, checks
@@ -42,7 +41,7 @@ def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.M
             for r in results]
     failing = [index for index, row in enumerate(rows) if row.status == "capped"]
     failing = _worst_and_median(failing, rows)
-    trials, entropy, rows_apart = (), None, None
+    tried, entropy, rows_apart = (), None, None
     if results:
         say("comparing a batch with its examples one by one")
         rows_apart = apart.measure(loaded, some_records(loaded, input, limit))
@@ -52,10 +51,10 @@ def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.M
             rows, entropy = _profiled(bench, rows, failing)
             if failing:
                 rows = _more_steps(bench, rows, failing, tolerance, max_steps)
-                trials = _trials(bench, failing, tolerance)
+                tried = _tried(bench, failing, tolerance)
     steps = loaded.metadata["rule"]["steps"]
-    return checks.Check(tuple(rows), tolerance, steps, entropy, tuple(trials),
-                        checks.advice(rows, entropy, trials, tolerance, steps), rows_apart)
+    return checks.Check(tuple(rows), tolerance, steps, entropy, tuple(tried),
+                        checks.advice(rows, entropy, tried, tolerance, steps), rows_apart)
 
 
 def _worst_and_median(failing, rows):
@@ -92,9 +91,7 @@ class _Bench:
 
     def run(self, plan, wanted, build=attach.outputs):
         """Raw outputs of another artifact, for the wanted examples only: {key: [wanted, ...]}."""
-        path = os.path.join(self.folder, f"trial_{len(os.listdir(self.folder))}")
-        api.save(plan, path, link=True, build=build)
-        other = artifact.load(path)
+        other = trials.opened(plan, self.folder, build)
         rows = input_values(other, self.input, wanted)
         answers = [other.answer([row]) for row in rows]
         return {key: np.concatenate([answer[key] for answer in answers]) for key in answers[0]}
@@ -112,13 +109,15 @@ def _profiled(bench, rows, failing):
 
 def _more_steps(bench, rows, failing, tolerance, max_steps):
     """Doubles the nodes until each failing row is fine twice in a row, or up to the limit."""
+    max_steps -= max_steps % 2  # nodes of a pilot come in pairs
     steps, left, good = bench.loaded.metadata["rule"]["steps"], list(failing), {}
     while left and steps < max_steps:
         steps = min(2 * steps, max_steps)
         bench.say(f"trying {steps} nodes on {len(left)} examples")
         errors = bench.run(bench.plan(steps=steps), left)["relative_error"]
         for index, error in zip(list(left), errors):
-            rows[index] = dataclasses.replace(rows[index], steps_tried=steps)
+            tried = (*(rows[index].errors or _first(bench, rows[index])), (steps, float(error)))
+            rows[index] = dataclasses.replace(rows[index], steps_tried=steps, errors=tried)
             if error > tolerance:
                 good.pop(index, None)
             elif index in good or steps == max_steps:
@@ -130,9 +129,14 @@ def _more_steps(bench, rows, failing, tolerance, max_steps):
     return rows
 
 
-def _trials(bench, failing, tolerance):
+def _first(bench, row):
+    """The number of nodes that the artifact has, and its error."""
+    return ((bench.loaded.metadata["rule"]["steps"], float(row.relative_error)),)
+
+
+def _tried(bench, failing, tolerance):
     """Other rules, the scores behind a probability, other baselines."""
-    trials = []
+    found = []
     for flags, changes in _candidates(bench):
         bench.say(f"trying {flags}")
         try:
@@ -143,8 +147,8 @@ def _trials(bench, failing, tolerance):
                 doubled = bench.run(bench.plan(**twice), failing)["relative_error"]
         except IgTfError:  # a candidate that this model does not allow is none
             continue
-        trials.append(checks.Trial(flags, tuple(map(float, errors)), tuple(map(float, doubled))))
-    return trials
+        found.append(checks.Trial(flags, tuple(map(float, errors)), tuple(map(float, doubled))))
+    return found
 
 
 def _candidates(bench):

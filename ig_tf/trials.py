@@ -103,6 +103,16 @@ def rounded(number):
     return float(f"{number:.4g}") if math.isfinite(number) else None
 
 
+def opened(plan, folder, build=attach.outputs):
+    """A plan, saved into a place of its own in a folder and loaded: an `Artifact`."""
+    path = os.path.join(folder, f"trial_{len(os.listdir(folder))}")
+    try:
+        api.save(plan, path, link=True, build=build)
+    except OutputError:  # another disk than the model's
+        api.save(plan, path, overwrite=True, build=build)
+    return artifact.load(path)
+
+
 @dataclasses.dataclass
 class Bench:
     """A plan, to be saved and run with other rules on rows: `Record`s or {input: value}.
@@ -120,8 +130,8 @@ class Bench:
     def ladder(self, rules, rows):
         """Answers of several rules: a list for each rule, of an `Answer` for each row."""
         recipe = dataclasses.replace(self.plan.recipe, runtime=runtime.DEFAULT)  # numbers are equal
-        loaded = self._saved(dataclasses.replace(self.plan, recipe=recipe),
-                             attach.by_each_rule(rules))
+        loaded = opened(dataclasses.replace(self.plan, recipe=recipe), self.folder,
+                        attach.by_each_rule(rules))
         found = [[] for _ in rules]
         for answer in self._run(loaded, rows):
             keys = _attribution_keys(answer)
@@ -133,7 +143,7 @@ class Bench:
     def shipped(self, rule, rows):
         """Answers of one rule, by the artifact that it would be saved as."""
         recipe = dataclasses.replace(self.plan.recipe, rule=rule)
-        loaded = self._saved(dataclasses.replace(self.plan, recipe=recipe), attach.outputs)
+        loaded = opened(dataclasses.replace(self.plan, recipe=recipe), self.folder)
         found = []
         for answer in self._run(loaded, rows):
             parts = [answer[key][0] for key in _attribution_keys(answer)]
@@ -141,14 +151,6 @@ class Bench:
             one = _answer(parts, total, answer)
             found.append(dataclasses.replace(one, completeness=float(answer["relative_error"][0])))
         return found
-
-    def _saved(self, plan, build):
-        path = os.path.join(self.folder, f"trial_{len(os.listdir(self.folder))}")
-        try:
-            api.save(plan, path, link=True, build=build)
-        except OutputError:  # another disk than the model's
-            api.save(plan, path, overwrite=True, build=build)
-        return artifact.load(path)
 
     def _run(self, loaded, rows):
         """One row at a time: nothing is padded, and each has its own rule."""

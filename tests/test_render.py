@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ig_tf.rendering import image, markup, numerals, overview, palette, signal, table, text
+from ig_tf.rendering import (
+    global_view, image, maps, markup, numerals, palette, photo, pieces, signal, table, text, views)
 from ig_tf.rendering.report import render
 from ig_tf.rendering.verdict import ADDS_UP, DOES_NOT, MISMATCH, NOT_CHECKED, verdict
 from ig_tf.run.results import STATUSES, About, PointScores, Result, Target
 
 WHITE, BLACK = np.full((1, 2, 3), 255, np.uint8), np.zeros((1, 2, 3), np.uint8)
+GREEN_RED = palette.PALETTES["green-red"]
 
 
 def example(points=(), **changes):
@@ -39,14 +41,14 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
-        if tag not in ("meta", "img", "br"):
+        if tag not in ("meta", "img", "br", "input"):
             self._open.append(tag)
 
     def handle_endtag(self, tag):
         assert self._open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self._open:
+        if not {"style", "script"} & set(self._open):
             self.words.append(data)
 
     def count(self, tag, class_=None):
@@ -114,40 +116,49 @@ def test_value_text(value, shown):
 
 
 def test_known_map_gives_known_pixels():
-    drawn = image.overlay(np.array([[1.0, -2.0]]), WHITE, scale=1.0)
+    drawn = views.overlay(np.array([[1.0, -2.0]]), WHITE, 1.0, GREEN_RED)
     # White becomes 150 + 0.4 * 255 = 252; nine tenths of the full colour lie over it.
     np.testing.assert_array_equal(drawn, [[[25, 167, 129], [217, 79, 43]]])
-    half = image.overlay(np.array([[0.5, 0.0]]), BLACK, scale=1.0)
+    half = views.overlay(np.array([[0.5, 0.0]]), BLACK, 1.0, GREEN_RED)
     np.testing.assert_array_equal(half, [[[82, 154, 134], [150, 150, 150]]])
 
 
 def test_png_holds_the_pixels():
     rgb = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-    with Image.open(io.BytesIO(image.png(rgb))) as opened:
+    with Image.open(io.BytesIO(photo.png(rgb))) as opened:
         assert opened.format == "PNG"
         np.testing.assert_array_equal(np.asarray(opened), rgb)
 
 
-def test_clip_scale():
-    many = np.r_[np.full(999, -1.0), 100.0].reshape(10, 100)
-    assert image.clip_scale(many) == 1.0
-    assert image.clip_scale(np.array([[0.0] * 999 + [3.0]])) == 3.0
-    assert image.clip_scale(np.array([[math.nan, math.inf, -2.0]])) == 2.0
-    assert image.clip_scale(np.zeros((3, 3))) == 0.0
-    assert image.clip_scale(np.zeros((0, 3))) == 0.0
+def test_full_colour_is_where_the_mass_below_reaches_the_share():
+    """By hand: of 1 + 2 + 3 + 4 the scores up to 3 hold 60 %, those up to 4 all."""
+    scores = np.array([[1.0, -2.0], [3.0, -4.0]])
+    assert maps.full_colour(scores, 60) == 3.0
+    assert maps.full_colour(scores, 61) == 4.0
+    assert maps.full_colour(scores, 100) == 4.0
+    assert maps.full_colour(scores, 0) == 1.0
+    # A pixel with 1 % of all does not hide the others; one with 9 % is what there is to see.
+    outlier = np.r_[np.full(990, -1.0), 10.0].reshape(1, -1)
+    assert maps.full_colour(outlier, 98) == 1.0
+    assert maps.full_colour(np.r_[np.full(990, -1.0), 100.0].reshape(1, -1), 98) == 100.0
+    assert maps.full_colour(np.array([[0.0] * 999 + [3.0]]), 98) == 3.0
+    assert maps.full_colour(np.array([[math.nan, math.inf, -2.0]]), 98) == 2.0
+    assert maps.full_colour(np.full((9, 9), 1e308), 98) == 1e308
+    assert maps.full_colour(np.zeros((3, 3)), 98) == 0.0
+    assert maps.full_colour(np.zeros((0, 3)), 98) == 0.0
 
 
 def test_signed_map_sums_channels():
     scores = np.arange(12.0).reshape(2, 2, 3)
-    np.testing.assert_array_equal(image.signed_map(scores), [[3, 12], [21, 30]])
-    np.testing.assert_array_equal(image.signed_map(scores[None]), [[3, 12], [21, 30]])
-    assert image.signed_map(np.ones(4)).shape == (1, 4)
-    assert image.signed_map(np.float64(2)).shape == (1, 1)
+    np.testing.assert_array_equal(maps.signed_map(scores), [[3, 12], [21, 30]])
+    np.testing.assert_array_equal(maps.signed_map(scores[None]), [[3, 12], [21, 30]])
+    assert maps.signed_map(np.ones(4)).shape == (1, 4)
+    assert maps.signed_map(np.float64(2)).shape == (1, 1)
 
 
 def test_enlarge_repeats_whole_pixels():
     rgb = np.array([[[1, 2, 3], [4, 5, 6]]] * 2, np.uint8)
-    large = image.enlarge(rgb, 5)
+    large = views.enlarge(rgb, 5)
     assert large.shape == (6, 6, 3)
     assert (large[:3, :3] == [1, 2, 3]).all() and (large[5, 5] == [4, 5, 6]).all()
 
@@ -163,14 +174,14 @@ def test_enlarge_repeats_whole_pixels():
     (np.array([[[0.0, 1.0]]]), [255] * 3, ""),
 ])
 def test_input_picture_ranges_and_shapes(value, pixel, note):
-    picture = image.input_picture(value, (1, 2))
+    picture = photo.input_picture(value, (1, 2))
     assert picture.rgb.shape == (1, 2, 3)
     assert picture.rgb[0, 1].tolist() == pixel and note in picture.note
 
 
 def test_input_picture_from_a_file():
-    sent = {"base64": base64.b64encode(image.png(np.full((4, 6, 3), 90, np.uint8))).decode()}
-    picture = image.input_picture(sent, (2, 3))
+    sent = {"base64": base64.b64encode(photo.png(np.full((4, 6, 3), 90, np.uint8))).decode()}
+    picture = photo.input_picture(sent, (2, 3))
     assert picture.rgb.shape == (2, 3, 3) and (picture.rgb == 90).all()
 
 
@@ -178,7 +189,7 @@ def test_input_picture_from_a_file():
     None, "a.jpg", {"base64": "!!"}, {"base64": "aGVsbG8="}, {"media": "x"}, [[1, 2], [3]],
     [], [1.0, 2.0, 3.0], np.zeros((2, 2, 2, 2, 2))])
 def test_input_that_cannot_be_drawn_is_said(value):
-    picture = image.input_picture(value, (1, 2))
+    picture = photo.input_picture(value, (1, 2))
     assert picture.rgb is None and "input" in picture.note
 
 
@@ -213,7 +224,7 @@ def test_figure_is_large_enough_and_shows_the_input():
 
 def test_shrinking_keeps_the_mean():
     signed = np.random.default_rng(0).normal(1.0, 1.0, (640, 960))
-    small = image._shrunk(signed)
+    small = maps.shrunk(signed)
     assert small.shape == (213, 320)
     assert small.mean() == pytest.approx(signed.mean(), rel=1e-3)
 
@@ -222,17 +233,17 @@ def test_shrinking_takes_the_mean_of_each_block():
     blocks = np.array([[4.0, -2.0], [0.0, 1.0]])
     inside = np.array([[0.5, 1.5], [1.5, 0.5]])  # mean 1
     signed = np.kron(np.tile(blocks, (160, 160)), inside)
-    np.testing.assert_allclose(image._shrunk(signed), np.tile(blocks, (160, 160)), rtol=1e-6)
+    np.testing.assert_allclose(maps.shrunk(signed), np.tile(blocks, (160, 160)), rtol=1e-6)
 
 
 def test_a_large_input_is_shrunk_to_the_mean_of_each_block():
     rgb = np.kron([[[10, 0, 0], [0, 200, 0]]], np.array([[[1], [0]], [[1], [0]]])).astype(np.uint8)
-    sent = {"base64": base64.b64encode(image.png(rgb)).decode()}
+    sent = {"base64": base64.b64encode(photo.png(rgb)).decode()}
     for value in (rgb, sent):
         shape = (2, 4)
-        picture = image.input_picture(value, shape, (1, 2))
+        picture = photo.input_picture(value, shape, (1, 2))
         assert picture.rgb.tolist() == [[[5, 0, 0], [0, 100, 0]]]
-    flat = image.input_picture(rgb.ravel(), (2, 4), (1, 2))
+    flat = photo.input_picture(rgb.ravel(), (2, 4), (1, 2))
     assert flat.rgb.tolist() == picture.rgb.tolist()
 
 
@@ -283,7 +294,7 @@ def test_a_hundred_photographs_make_less_than_five_megabytes():
 
 def test_a_picture_with_all_colours_still_gets_a_file():
     rgb = np.random.default_rng(0).integers(0, 256, (320, 320, 3), np.uint8)
-    media, content = image.compressed(rgb, is_photo=False)
+    media, content = photo.compressed(rgb, is_photo=False)
     assert media == "image/jpeg" and len(content) < 100_000
 
 
@@ -297,11 +308,11 @@ def words_point(tokens, scores):
 def test_runs_collapse_padding_only():
     tokens = [0, 0, 5, 0, 0, -1, -1, 0]
     scores = np.array([0, 0, 1, 0, 2, 0, 0, 0.0])
-    found = [(run.start, run.stop, run.is_pad) for run in text.runs(tokens, scores)]
-    assert found == [(0, 2, True), (2, 3, False), (3, 4, False), (4, 5, False), (5, 7, True),
-                     (7, 8, True)]
-    assert [run.is_pad for run in text.runs(["0", "<pad>", "", "a"], np.zeros(4))] == [
-        False, True, True, False]
+    found = [(piece.start, piece.stop, piece.kind) for piece in pieces.cut(tokens, scores)]
+    assert found == [(0, 2, "pad"), (2, 3, "word"), (3, 4, "word"), (4, 5, "word"), (5, 7, "pad"),
+                     (7, 8, "pad")]
+    assert [piece.kind for piece in pieces.cut(["0", "<pad>", "", "a"], np.zeros(4))] == [
+        "word", "pad", "pad", "word"]
 
 
 def test_tokens_are_coloured_by_sign_and_share():
@@ -332,7 +343,7 @@ def test_text_is_total(tokens, scores, words):
 
 def test_ten_thousand_tokens_are_cut_and_counted():
     drawn = Page(text.figure(words_point(["w"] * 10_000, [1.0] * 10_000)))
-    assert drawn.count("span", "t") == text.MOST_TOKENS
+    assert drawn.count("span", "t") == text.MOST_PIECES
     assert "8,000 more tokens are not drawn; they hold 80 %" in drawn.text
 
 
@@ -406,7 +417,7 @@ def test_hostile_text_is_inert_everywhere():
                   points=[{"name": HOSTILE, "features": [HOSTILE], "tensor": HOSTILE}])
     source = render([row] * 6, about, title=HOSTILE)
     found = Page(source)
-    assert found.count("script") == 0
+    assert found.count("script") == 1  # the page's own, which the policy names
     for tag, marks in found.elements:
         assert not [name for name in marks if name.startswith("on")], (tag, marks)
         assert marks.get("src", "data:").startswith("data:")
@@ -420,7 +431,7 @@ def test_page_needs_nothing_else_and_forbids_it():
     source = render([example()], About())
     policy = next(marks["content"] for tag, marks in Page(source).elements
                   if marks.get("http-equiv") == "Content-Security-Policy")
-    assert "default-src 'none'" in policy and "script-src" not in policy
+    assert "default-src 'none'" in policy and "script-src 'sha256-" in policy
     assert not re.search(r"https?://|@import|url\(", source)
 
 
@@ -441,11 +452,12 @@ def test_header_and_overview():
     # Features of the rows above do not sum to 0.7; the verdict is not what is tested here.
     found = page(rows, about).text
     for words in ("dir", "serving", "p:top", "zeros", "50 (gauss)", "keep_prob", "two ops changed",
-                  "x:0", "one hot", "2 converged, 1 capped, 1 baseline equal, 1 error",
+                  "x:0", "one hot", "2 converged, 1 capped (the sum misses the difference by more",
+                  "1 baseline equal (no difference to explain), 1 error",
                   "of 3 within 5 %", "no such file", "+ green", "− red", "not causes",
                   "interactions", "relative to this baseline"):
         assert words in found, words
-    assert overview.feature_means(rows) == [("age", 1.0, 2), ("job", 0.25, 2)]
+    assert global_view.feature_means(rows) == [("age", 1.0, 2), ("job", 0.25, 2)]
 
 
 def row_with_total(total, **changes):
@@ -504,12 +516,12 @@ def test_every_status_and_many_features_and_examples():
     assert f"List of all {len(rows)} examples" in found.text
     anchors = [marks["id"] for tag, marks in found.elements if tag == "article"]
     links = [marks["href"] for tag, marks in found.elements if tag == "a"]
-    assert links == [f"#{anchor}" for anchor in anchors]
+    assert links == ["#examples", *(f"#{anchor}" for anchor in anchors)]
 
 
 def test_colours_of_the_page_are_those_of_the_pictures():
     source = render([], About())
-    for colour in (palette.FOR, palette.AGAINST):
+    for colour in (GREEN_RED.positive, GREEN_RED.negative):
         assert " ".join(map(str, colour)) in source
 
 

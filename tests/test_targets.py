@@ -29,7 +29,9 @@ def model(**outputs):
 
 
 def resolved(given, text=None):
-    return targets.resolve(working.build(given), text)
+    """As `locate` does it, for examples along axis 0."""
+    work = working.build(given)
+    return targets.along(work, targets.resolve(work, text), 0)
 
 
 def of_shape(*rest):

@@ -1,8 +1,11 @@
 """Instruments each model of saved_models/, attributes its examples and draws one report each.
 
   bash tools/demo.sh [--output=DIR]
+
+Each report says what the model gave each example, what moved it, and whether to believe that.
 """
 
+import os
 import pathlib
 import sys
 
@@ -19,10 +22,11 @@ MODELS = REPOSITORY / "saved_models"
 MIDDLING = {"age": 48, "bmi": 26, "blood_pressure": 94, "total_cholesterol": 188, "ldl": 115,
             "hdl": 47.5, "cholesterol_ratio": 4, "log_triglycerides": 4.63, "glucose": 92}
 
-# model, examples, title, {labels, vocabulary: files or lists; baseline}
+# model, examples, title, {labels, vocabulary: files or lists; baseline; by: slices of the report}
 DEMOS = (
     ("diabetes_columns", "examples.csv", "Diabetes: which measurements speak for a fast course",
-     {"labels": ["below the median", "above the median"], "baseline": MIDDLING}),
+     {"labels": ["below the median", "above the median"], "baseline": MIDDLING,
+      "by": ["target", "age_group"]}),
     ("review_tokens", "examples.jsonl", "Reviews: which words make a sentence positive or negative",
      {"labels": ["negative", "positive"], "vocabulary": "assets.extra/vocab.txt"}),
     ("digits_cnn", "examples.npz", "Digits: which pixels make it this digit",
@@ -32,10 +36,11 @@ DEMOS = (
 
 def main(_):
     import ig_tf
+    from ig_tf.rendering import ansi
     from ig_tf.run import results
     folder = pathlib.Path(_OUTPUT.value)
     folder.mkdir(parents=True, exist_ok=True)
-    pages = []
+    pages, review = [], None
     for name, examples, title, words in DEMOS:
         print(f"\n{title}")
         plan = ig_tf.instrument(ig_tf.load(MODELS / name),
@@ -50,12 +55,18 @@ def main(_):
                                 labels=words["labels"], vocabulary=_words(name, words))
         about, rows = results.read(file)
         errors = sorted(row.relative_error for row in rows)
-        print(f"  {count} examples attributed; completeness error of the median example "
-              f"{errors[len(errors) // 2]:.2%} -> {file}")
+        good = sum(row.status == "converged" for row in rows)
+        print(f"  {count} examples attributed; {good} add up within {results.TOLERANCE:.0%}, the "
+              f"median error is {errors[len(errors) // 2]:.2%} -> {file}")
         page = folder / f"{name}.html"
-        results.write_file(page, ig_tf.render(rows, about, title=title).encode("utf-8"))
+        drawn = ig_tf.render(rows, about, title=title, by=words.get("by", ()))
+        results.write_file(page, drawn.encode("utf-8"))
         pages.append((page.resolve(), title))
-    print("\nOpen in a browser:")
+        if name == "review_tokens":
+            review = ansi.render(rows[1:3], about,
+                                 colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    print(f"\nTwo of the reviews, as `ig-tf report --format=ansi` shows them here:\n\n{review}")
+    print("Open in a browser:")
     for page, title in pages:
         print(f"  {page.as_uri()}\n      {title}; green speaks for it, red against it")
     return 0

@@ -84,7 +84,7 @@ def main(_):
         return 0
     metadata = api.save(plan, _OUTPUT.value, _LINK.value, _OVERWRITE.value)
     if plan.recipe.runtime.xla:
-        print(f"\ncompiled by XLA: {metadata['runtime']['compiled']}")
+        print(f"\ncompiled by XLA: {metadata['compiled']}")
     print(f"\nwrote {_OUTPUT.value}: its signature `attributions` answers in any TensorFlow")
     print(f"next: ig-tf attribute --model={_OUTPUT.value} --input=FILE --output=results.jsonl")
     return 0

@@ -20,7 +20,8 @@ def run(main, arguments, doc):
     def guarded(positional):
         if len(positional) > 1:
             raise app.UsageError(f"what is {positional[1]!r}? Everything is a --flag=value.")
-        _import_tensorflow_quietly()
+        if getattr(main, "needs_tensorflow", True):
+            _import_tensorflow_quietly()
         try:
             return main(positional)
         except IgTfError as error:

@@ -51,8 +51,11 @@ def trace(model, recipe, build=attach.outputs, signature=ATTRIBUTIONS):
         return traced, f"no: for TensorFlow {profile.tensorflow}"
     if not profile.xla:
         return functions.trace(recipe, build, signature), "no: the runtime profile leaves XLA off"
+    # Loops are differentiated in another way for XLA, and TensorFlow keeps what it made for them
+    # under their functions' names: what is traced for XLA has functions with names of its own.
+    own = dataclasses.replace(recipe, work=working.build(model))
     try:
-        traced = functions.trace(recipe, build, signature)
+        traced = functions.trace(own, build, signature)
         _unmark(traced.functions)
         refuse_uncompilable(traced.functions)
         return traced, _said(profile)
@@ -60,10 +63,7 @@ def trace(model, recipe, build=attach.outputs, signature=ATTRIBUTIONS):
         if profile.xla != AUTO:
             raise
         reason = str(error)
-    # Loops are differentiated in another way for XLA, and TensorFlow keeps what it made for them
-    # under their functions' names: the second trace is of functions with names of their own.
-    plain = dataclasses.replace(recipe, work=working.build(model),
-                                runtime=dataclasses.replace(profile, xla=False))
+    plain = dataclasses.replace(recipe, runtime=dataclasses.replace(profile, xla=False))
     return functions.trace(plain, build, signature), f"no: {reason}"
 
 

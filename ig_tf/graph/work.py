@@ -12,7 +12,7 @@ from tensorflow import TensorShape
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from ig_tf.errors import GraphError
-from ig_tf.graph import branches, conds, early_casts
+from ig_tf.graph import branches, conds, early_casts, shape_entries
 from ig_tf.graph.functional import BRANCHES
 from ig_tf.graph.inline import inline
 from ig_tf.graph.raise_conds import has_conditions, raise_conditions
@@ -130,7 +130,8 @@ def build(model):
                          functools.partial(import_graph, producer_ops=producer_ops))
     prefix = _IMPORT.format(next(_IMPORTS))
     _rename_functions(raised.graph_def, prefix)
-    graph_def, changed = _differentiable(early_casts.cast_parts(raised.graph_def))
+    graph_def, changed = _differentiable(
+        shape_entries.slice_shapes(early_casts.cast_parts(raised.graph_def)))
     graph = _imported(graph_def, producer_ops)
     refused = dict(raised.refused)
     if has_conditions(graph_def):
@@ -275,7 +276,8 @@ def same_value(op):
 
 def source_name(name):
     """The name of a tensor as the model's owner knows it."""
-    for prefix in (SCOPE + "shaped/", SCOPE + "raised/", SCOPE + "cast/", SCOPE + "inlined/"):
+    for prefix in (SCOPE + "shaped/", SCOPE + "raised/", SCOPE + "cast/", SCOPE + "entry/",
+                   SCOPE + "inlined/"):
         name = name.removeprefix(prefix)
     return name
 
@@ -337,7 +339,7 @@ def _body(work, function, arguments):
     call.attr["Tout"].list.type.extend(a.type for a in called.signature.output_arg)
     fetches = [f"call:{index}" for index in range(len(called.signature.output_arg))]
     flat = inline(caller, [*fetches, *(f"argument_{i}" for i in range(len(arguments)))])
-    graph = import_graph(flat.graph_def)
+    graph = import_graph(shape_entries.slice_shapes(flat.graph_def))
     return Body(graph,
                 tuple(graph.get_tensor_by_name(f"argument_{i}:0") for i in range(len(arguments))),
                 tuple(graph.get_tensor_by_name(flat.tensors[fetch]) for fetch in fetches))

@@ -62,10 +62,10 @@ def by_each_rule(rules):
         wanted = [place for place, key in enumerate(keys) if key.startswith("attributions/")]
 
         def one_by_one(path, mine, request):
-            chosen = pilot.ladder(rules, path, _rows_at_once(recipe, path))
+            rule_at = ladder.chosen(rules, path, _rows_at_once(recipe, path))
 
             def by_one(index):
-                step = dataclasses.replace(recipe, rule=chosen(index))
+                step = dataclasses.replace(recipe, rule=rule_at(index))
                 *found, start = _integrated(step, path, mine, request)
                 total = tf.add_n(found[len(keys):])
                 return [*(found[place] for place in wanted), total, start]
@@ -164,6 +164,7 @@ def _answered(recipe, values, given, rows_of_target):
         prediction = tf.identity(prediction)
     return _keys(recipe, values, dict(zip(names, found)), prediction, index)
 
+
 def _rows_of(point, recipe, values, batch):
     """{key: Row} of what a point shows; alone, an example may be narrower than in its batch."""
     tensor = front.unfolded(point, values[point.tensor], batch)
@@ -199,6 +200,8 @@ def _integrals(recipe, path, request):
     chunks = compiled.Chunks(recipe.runtime) if recipe.runtime.xla else integrate.Chunks()
     if request.refinement is None:
         rule = pilot.placed(recipe.rule, path, rows)
+        if recipe.prefix is not None:
+            rule = pilot.of_one(rule)
         if rows is None:
             return integrate.integrals_stepwise(path, rule, chunks)
         return integrate.integrals(path, rule, rows, chunks)

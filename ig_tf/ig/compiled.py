@@ -10,6 +10,7 @@ import tensorflow as tf
 from ig_tf.errors import CompileError
 from ig_tf.ig import integrate
 from ig_tf.ig.quadrature import MAX_STEPS
+from ig_tf.ig.targets import TOP
 
 AS_IT_IS = "as_it_is"  # a call in this scope is written without the mark for XLA
 
@@ -67,7 +68,8 @@ class Chunks(integrate.Chunks):
         def function():
             return integrate.Chunks.whole(self, path, changed, rule, step)
 
-        everything = [*path.inputs, *path.fixed.values(), *path.varying]
+        extras = [tensor for name, tensor in path.fixed.items() if name != TOP]  # no size: a place
+        everything = [*path.inputs, *extras, *path.varying]
         return self._run(function, _values_of_request(everything))
 
     def _run(self, function, sizes):

@@ -271,7 +271,6 @@ def rows_for_budget(budget, bytes_per_row, inputs, shapes):
 
     Args:
       budget: bytes.
-      budget: bytes.
       bytes_per_row: activations of one row where every unknown dimension is 1.
       inputs: tensors at the end of the path.
       shapes: their static shapes, None where unknown.

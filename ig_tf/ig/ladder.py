@@ -51,14 +51,14 @@ def integrals(path, rules, refinement, rows_per_chunk, chunks=integrate.Chunks()
       rows_per_chunk, chunks: as `integrate.integrals` takes them.
     """
     start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.inputs]
-    chosen = _chosen(rules, path, rows_per_chunk)
+    rule_at = chosen(rules, path, rows_per_chunk)
 
     def turn(place, *sums):
         examples = tf.cast(tf.where(tf.equal(refinement, place))[:, 0], tf.int32)
 
         def added():
             found = integrate.integrals(_of_examples(path, examples),
-                                        _placed_at(chosen(place), examples), rows_per_chunk,
+                                        _placed_at(rule_at(place), examples), rows_per_chunk,
                                         chunks)
             return [_added(total, examples, one) for total, one in zip(sums, found)]
 
@@ -78,18 +78,19 @@ def _added(total, examples, found):
 
 def integrals_alone(path, rules, refinement, chunks=integrate.Chunks()):
     """As `integrate.integrals_stepwise`, for one example [1] by its own rule."""
-    return integrate.integrals_stepwise(path, _chosen(rules, path)(refinement[0]), chunks)
+    rule = pilot.of_one(chosen(rules, path)(refinement[0]))
+    return integrate.integrals_stepwise(path, rule, chunks)
 
 
 def integrals_stepwise(path, rules, refinement, chunks=integrate.Chunks()):
     """As `integrate.integrals_stepwise`, each example of the batch by its own rule."""
     start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.inputs]
-    chosen = _chosen(rules, path)
+    rule_at = chosen(rules, path)
 
     def turn(place, *sums):
         mine = tf.equal(refinement, place)
         found = tf.cond(tf.reduce_any(mine),
-                        lambda: integrate.integrals_stepwise(path, chosen(place), chunks),
+                        lambda: integrate.integrals_stepwise(path, rule_at(place), chunks),
                         lambda: list(sums))
         return (place + 1, *(
             tf.ensure_shape(tf.where(_along(mine, total), one, total), total.shape)
@@ -118,8 +119,13 @@ def _of_examples(path, examples):
                 for name, (tensor, axis) in path.extras.items()})
 
 
-def _chosen(rules, path, rows_per_chunk=None):
-    """A function from a place in `rules`, a tensor, to the rule there."""
+def chosen(rules, path, rows_per_chunk=None):
+    """A function from a place in `rules`, a tensor, to the rule there.
+
+    Args:
+      rules: `Rule`s and `Pilot`s.
+      path, rows_per_chunk: as `pilot.placed` takes them.
+    """
     if any(isinstance(rule, quadrature.Pilot) for rule in rules):
         return pilot.ladder(rules, path, rows_per_chunk)
     return lambda place: _rung(rules, place)

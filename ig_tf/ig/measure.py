@@ -34,10 +34,11 @@ class Rows:
     examples: object = None
     fold: object = None
 
-    def __call__(self, tensor, examples=None):
+    def __call__(self, tensor, beside=None):
+        """`beside`: a tensor with one row for each example of the copy; None: of the model."""
         if not self.target.folds:
             return examples_first(tensor, self.target.axis)
-        count = self.examples if examples is None else examples
+        count = self.examples if beside is None else tf.shape(beside)[0]
         return one_fold(tensor, self.target.folds, count, self.fold)
 
 
@@ -91,7 +92,7 @@ def _path(recipe, asked, xs, values, extras, index, shared, sizes=None):
                       for place, row in zip(recipe.front.places, rows)})
         given.pop(TOP, None)
         answer = surgery.copy(recipe.work, recipe.copy, given)[recipe.target.tensor]
-        return asked.rows(answer, tf.shape(rows[0])[0])
+        return asked.rows(answer, rows[0])
 
     def function(rows, given_extras):
         return _selected(recipe.target, scores(rows, given_extras), given_extras.get(TOP))

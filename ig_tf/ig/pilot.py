@@ -4,6 +4,8 @@ Saturated outputs change within a small part of the path, which is another one f
 The probes are forward passes alone, about a third of a gradient each.
 """
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -32,16 +34,15 @@ def ladder(rules, path, rows_per_chunk=None):
     """Several rules of one path; the places of their probes are looked at once.
 
     Args:
-      rules: `Rule`s and `Pilot`s.
+      rules: `Rule`s and `Pilot`s, at least one of these.
       path, rows_per_chunk: as for `placed`.
 
     Returns:
-      A function from a scalar int32 tensor, a place in `rules`, to a `Placed`.
+      A function from a scalar integer tensor, a place in `rules`, to a `Placed`.
     """
-    batch = tf.shape(path.inputs[0])[0]
     seen = {probes: _looked_at(path, probes, rows_per_chunk)
             for probes in sorted({rule.probes for rule in rules if isinstance(rule, Pilot)})}
-    longest = max(rule.steps for rule in rules)
+    batch, longest = tf.shape(next(iter(seen.values())))[0], max(rule.steps for rule in rules)
 
     def row(numbers, steps):
         return tf.pad(tf.broadcast_to(numbers, [batch, steps]), [[0, 0], [0, longest - steps]])
@@ -50,8 +51,19 @@ def ladder(rules, path, rows_per_chunk=None):
     places = tf.stack([row(rule.nodes, rule.steps) for rule in found])
     weights = tf.stack([row(rule.weights, rule.steps) for rule in found])
     steps = tf.constant([rule.steps for rule in found])
-    return lambda index: integrate.Placed(places[index, :, :steps[index]],
-                                          weights[index, :, :steps[index]], steps[index])
+
+    def chosen(index):
+        mine = steps[index]
+        return integrate.Placed(places[index][:, :mine], weights[index][:, :mine], mine)
+
+    return chosen
+
+
+def of_one(rule):
+    """The rule of the only example: its path is integrated in tensors of any shape."""
+    if not isinstance(rule, integrate.Placed):
+        return rule
+    return dataclasses.replace(rule, nodes=rule.nodes[0], weights=rule.weights[0])
 
 
 def _looked_at(path, probes, rows_per_chunk):

@@ -253,9 +253,11 @@ def _fitting(point, sent, x, batch):
     """The baseline once it is known to have the shape of x, or 1 along an axis."""
     wanted = tf.shape(front.unfolded(point, x, batch))
     rank, found = len(point.shape), tf.shape(sent)
+    unknown = tf.equal(batch, 0) & tf.equal(wanted, 0)  # how many rows no example has
     fits = tf.cond(
         tf.equal(tf.rank(sent), rank),
-        lambda: tf.reduce_all(tf.equal(tf.reshape(found, [rank]), wanted) | tf.equal(found, 1)),
+        lambda: tf.reduce_all(tf.equal(tf.reshape(found, [rank]), wanted) | tf.equal(found, 1)
+                              | unknown),
         lambda: tf.constant(False))
     fitting = tf.debugging.Assert(
         fits, [f"{_OF_POINT}{point.name} does not fit: found shape", found, "for a point of shape",

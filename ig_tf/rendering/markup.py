@@ -13,7 +13,7 @@ from collections.abc import Iterable
 # Longer text than this is cut, with its length said.
 LONGEST = 2000
 
-_VOID = ("img", "meta", "br")
+_VOID = ("img", "meta", "br", "input")
 # Joiners are letters' business (emoji, Persian); the rest of the class Cf only misleads.
 _JOINERS = "\u200c\u200d"
 _HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -35,10 +35,15 @@ def escape(value: object, longest: int = LONGEST) -> Html:
     """
     if isinstance(value, Html):
         return value
+    return Html(html.escape(visible(value, longest), quote=True))
+
+
+def visible(value: object, longest: int = LONGEST) -> str:
+    """`value` as text that cannot reorder, hide or steer what is around it; not yet markup."""
     text = str(value)
     if len(text) > longest:
         text = f"{text[:longest]}… ({len(text):,} characters)"
-    return Html(html.escape(_SUSPECT.sub(_visible, text), quote=True))
+    return _SUSPECT.sub(_shown, text)
 
 
 def element(name: str, /, *children: object, **attributes: object) -> Html:
@@ -74,7 +79,7 @@ def data_image(media: str, base64_text: str, alt: str, **attributes: object) -> 
     return element("img", src=Html(f"data:{media};base64,{base64_text}"), alt=alt, **attributes)
 
 
-def _visible(match: re.Match) -> str:
+def _shown(match: re.Match) -> str:
     character = match.group()
     if unicodedata.category(character) not in _HIDDEN or character in _JOINERS:
         return character

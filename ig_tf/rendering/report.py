@@ -1,56 +1,93 @@
 """The report: one HTML page that needs nothing else."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from ig_tf.rendering import overview
-from ig_tf.rendering.card import card
+from ig_tf.rendering import (
+    alignment, check_view, global_view, overview, scales, script, style)
+from ig_tf.rendering import look as looks
+from ig_tf.rendering.card import Beside, card
+from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, join
-from ig_tf.rendering.style import CSS
 from ig_tf.run.results import About, Result
 
-# Nothing may be fetched or run, whatever a token says.
-POLICY = ("default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
-          "form-action 'none'")
+# Nothing may be fetched, and nothing run but the page's own script, whatever a token says.
+POLICY = ("default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+          f"script-src '{script.HASH}'; base-uri 'none'; form-action 'none'")
 
-_LEAD = ("What in each input moved the model's output away from its output for a baseline, by "
-         "Integrated Gradients.")
+_LEAD = ("For each example: what the model answered, what in the input moved that answer away from "
+         "its answer for a baseline, and whether these numbers add up. By Integrated Gradients.")
 
 
-def render(results: Iterable[Result], about: About, title: str = "Attributions") -> str:
-    """A self-contained HTML page: no network, no script, light and dark, printable.
+def render(results: Iterable[Result], about: About | None = None,
+           title: str = "Attributions", look: Look = looks.DEFAULT,
+           by: Sequence[str] = (), check: Mapping[str, Any] | None = None,
+           beside: Beside | None = None) -> str:
+    """A self-contained HTML page: no network, light and dark, printable.
 
     Args:
       results: the rows, in the order in which they are shown; none is fine.
-      about: the model card.
+      about: the model card; None for that of the rows, where they have one.
       title: heading of the page.
+      look: how pictures are drawn.
+      by: what the set is sliced by: "target" or names of inputs.
+      check: what `ig-tf check --format=json` wrote about the model.
+      beside: other attributions of the same examples.
 
     Returns:
       The page, which encodes to UTF-8.
     """
+    about = about or getattr(results, "about", About())
     results = list(results)
-    cards = [card(number, result) for number, result in enumerate(results, start=1)]
+    look = scales.shared(results, look)
+    shown = list(cards(results, look, beside))
     body = element(
         "body",
+        element("a", "Skip to the examples", href="#examples", class_="skip"),
         element("header", element("h1", title), element("p", _LEAD, class_="lead")),
         element(
             "main",
             overview.tiles(results),
-            overview.how_to_read(),
+            overview.how_to_read(look),
             element("h2", "Model"),
             overview.model_card(about),
-            overview.global_view(results),
-            element("h2", "Examples"),
+            join([element("h2", "Check"), check_view.figure(check)]) if check else None,
+            global_view.figure(results, look, by),
+            element("h2", "Examples", id="examples", tabindex="-1"),
             overview.index(results),
-            *(cards or [element("p", "The results file holds no example.", class_="note")])))
+            script.tools(results),
+            element("div", *shown, id="cards") if shown else
+            element("p", "The results file holds no example.", class_="note")),
+        element("script", Html(script.SCRIPT)) if len(results) >= script.LEAST else None)
+    return page(body, title, look)
+
+
+def page(body: Html, title: str, look: Look = looks.DEFAULT) -> str:
+    """A whole page around a body, with style sheet and policy."""
     return join([Html("<!DOCTYPE html>\n"),
-                 element("html", _head(title), Html("\n"), body, lang="en"), Html("\n")])
+                 element("html", _head(title, look), Html("\n"), body, lang="en"), Html("\n")])
 
 
-def _head(title: str) -> Html:
+def cards(results: Sequence[Result], look: Look, beside: Beside | None = None
+          ) -> Iterator[Html]:
+    """A card an example; rows that explain several outputs of one input begin with a matrix."""
+    numbered = enumerate(results, start=1)
+    for _, rows in itertools.groupby(numbered, key=lambda pair: pair[1].id):
+        rows = list(rows)
+        matrix = alignment.gathered([result for _, result in rows])
+        first = None if matrix is None else join([
+            element("h4", f"All {len(rows):,} outputs of this example"),
+            alignment.figure(*matrix, look)])
+        for place, (number, result) in enumerate(rows):
+            yield card(number, result, look, beside, more=None if place else first)
+
+
+def _head(title: str, look: Look) -> Html:
     return element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", http_equiv="Content-Security-Policy", content=POLICY),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", title),
-        element("style", Html(CSS)))
+        element("style", Html(style.css(look.colours))))

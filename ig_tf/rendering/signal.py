@@ -1,9 +1,14 @@
 """Long signals (audio, sensors): where along the axis the attribution lies, as a small SVG."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from ig_tf.rendering import look as looks
 from ig_tf.rendering import numerals
+from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element
+from ig_tf.rendering.scene import Line, Mark, Rect, Scene, Text, fitted
 from ig_tf.run.results import PointScores
 
 MOST_BINS = 300
@@ -36,13 +41,37 @@ def binned(scores: np.ndarray, most: int = MOST_BINS) -> tuple[np.ndarray, np.nd
             np.bincount(which, np.minimum(finite, 0), bins))
 
 
-def figure(point: PointScores) -> Html:
-    """A strip: green mass upwards, red mass downwards, per bin of the longest axis."""
+def scene(point: PointScores, heading: Sequence[str], legend: str) -> Scene:
+    """The strip as a drawing, under two lines of heading."""
     scores = along_axis(point.scores)
     up, down = binned(scores)
     scale = float(max(up.max(), -down.min()))
-    words = [f"{point.name}: {len(scores):,} values in {len(up)} bins, left to right; green (for) "
-             "upwards, red (against) downwards."]
+    left, middle, half, width = 10.0, 130.0, 70.0, 720.0 / len(up)
+    unit = half / scale if scale else 0.0
+    marks: list[Mark] = [Text(left, 20, fitted(heading[0], 13, 720), 13),
+                         Text(left, 38, fitted(heading[1], 11, 720), 11, "soft")]
+    for place, (more, less) in enumerate(zip(up, down)):
+        x = left + place * width
+        if more:
+            marks.append(Rect(x, middle - more * unit, width, more * unit, "for"))
+        if less:
+            marks.append(Rect(x, middle, width, -less * unit, "against"))
+    words = f"{legend}; the tallest of {len(up)} bins sums to {numerals.plain(scale)}"
+    name = fitted(f"{point.name}: {len(scores):,} values, left to right", 10, 720)
+    marks += [Line(((left, middle), (left + 720, middle)), "soft", 1),
+              Text(left, middle + half + 18, words, 10, "soft"),
+              Text(left, middle + half + 33, name, 10, "soft")]
+    return Scene(740, middle + half + 44, tuple(marks), ", ".join(heading))
+
+
+def figure(point: PointScores, look: Look = looks.DEFAULT) -> Html:
+    """A strip: mass for the target upwards, mass against it downwards, per bin of its axis."""
+    colours = look.colours
+    scores = along_axis(point.scores)
+    up, down = binned(scores)
+    scale = float(max(up.max(), -down.min()))
+    words = [f"{point.name}: {len(scores):,} values in {len(up)} bins, left to right; "
+             f"{colours.positive_name} (for) upwards, {colours.negative_name} (against) downwards."]
     if scale:
         words.append(f"The tallest bin sums to {numerals.plain(scale)}.")
         order = np.argsort(-np.abs(np.where(np.isfinite(scores), scores, 0.0)))[:_LISTED]

@@ -1,29 +1,45 @@
 """The style sheet of the report: light, dark, narrow and printed."""
 
 from ig_tf.rendering import palette
+from ig_tf.rendering.palette import Palette
+
+
+def css(colours: Palette = palette.PALETTES[palette.DEFAULT]) -> str:
+    """The style sheet in the colours of a palette."""
+    return _CSS % {
+        "for": _triple(colours.positive), "against": _triple(colours.negative),
+        "for_ink": colours.positive_ink[0], "for_light": colours.positive_ink[1],
+        "against_ink": colours.negative_ink[0], "against_light": colours.negative_ink[1]}
 
 
 def _triple(colour: tuple[int, int, int]) -> str:
     return " ".join(map(str, colour))
 
 
-CSS = """
+_CSS = """
 :root {
   color-scheme: light dark;
   --for: %(for)s; --against: %(against)s;
-  --for-ink: #00694b; --against-ink: #a82e0d; --fix: #8a5a00;
+  --for-ink: %(for_ink)s; --against-ink: %(against_ink)s; --fix: #8a5a00;
+  --good: #00694b; --bad: #a82e0d;
   --ink: #1c2226; --soft: #5b666e; --line: #d9dfe3; --paper: #f4f6f7; --card: #ffffff;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --for-ink: #4fd3a6; --against-ink: #ff8f68; --fix: #e8b04a;
+    --for-ink: %(for_light)s; --against-ink: %(against_light)s; --fix: #e8b04a;
+    --good: #4fd3a6; --bad: #ff8f68;
     --ink: #e6eaed; --soft: #9aa6ae; --line: #343c42; --paper: #14181b; --card: #1d2327;
   }
 }
 * { box-sizing: border-box; }
+[hidden] { display: none !important; }
+:focus-visible { outline: 3px solid var(--fix); outline-offset: 2px; }
+.skip { position: absolute; left: -100vw; }
+.skip:focus { position: static; }
 body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 62rem; background: var(--paper);
   color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans",
   sans-serif; overflow-wrap: anywhere; }
+body.alone { padding: .2rem; max-width: none; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 .7rem; }
 h3 { font-size: 1.05rem; margin: 0; }
@@ -53,19 +69,34 @@ tbody th { font-weight: 500; }
 .number { text-align: right; padding-right: 0; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
+.box h3 { font-size: .9rem; margin: 1rem 0 .3rem; }
+.box > h3:first-child { margin-top: 0; }
+.toolbar { display: flex; flex-wrap: wrap; gap: .6rem 1rem; align-items: end; margin: .8rem 0;
+  padding: .7rem 0; }
+.toolbar label span { display: block; color: var(--soft); font-size: .78rem; }
+.toolbar input[type=search], .toolbar select { font: inherit; font-size: .9rem; color: var(--ink);
+  background: var(--card); border: 1px solid var(--line); border-radius: 6px;
+  padding: .25rem .5rem; max-width: 15rem; }
+.toolbar .tick { padding-bottom: .3rem; font-size: .9rem; }
+.toolbar output { margin-left: auto; color: var(--soft); font-size: .9rem;
+  padding-bottom: .3rem; }
 
 .card { margin: 0 0 1.1rem; break-inside: avoid; content-visibility: auto;
   contain-intrinsic-size: auto 420px; }
 .card > header { display: flex; flex-wrap: wrap; gap: .3rem .9rem; align-items: baseline; }
 .badge { margin-left: auto; font-size: .8rem; font-weight: 600; padding: .1rem .6rem;
   border: 1px solid currentColor; border-radius: 99px; }
-.good { color: var(--for-ink); }
+/* A verdict keeps its colour in every palette. */
+.good { color: var(--good); }
 .fix { color: var(--fix); }
-.bad { color: var(--against-ink); }
-.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.6rem, 1fr));
-  gap: .4rem .6rem; margin: .6rem 0 .2rem; }
+.bad { color: var(--bad); }
+.unbroken { white-space: nowrap; }
+.story { margin: .5rem 0 .2rem; max-width: 50rem; }
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.7rem, 1fr));
+  gap: .4rem .6rem; margin: .9rem 0 0; padding-top: .6rem; border-top: 1px solid var(--line); }
 .facts dt { color: var(--soft); font-size: .78rem; }
-.facts dd { margin: 0; font-variant-numeric: tabular-nums; }
+.facts dd { margin: 0; font-size: .93rem; overflow-wrap: normal;
+  font-variant-numeric: tabular-nums; }
 figure { margin: .9rem 0 0; }
 figcaption { margin-top: .35rem; max-width: 50rem; }
 
@@ -84,6 +115,8 @@ figcaption { margin-top: .35rem; max-width: 50rem; }
   border-bottom: 2px dotted rgb(var(--against) / calc(var(--s) + .15)); }
 .pad { color: var(--soft); font-size: .8rem; border: 1px dashed var(--line); border-radius: 3px;
   padding: .05em .45em; margin: 0 .15em; unicode-bidi: isolate; }
+.special { border: 1px dashed var(--line); font-size: .85em; }
+.box > h3 ~ .strongest { margin-top: 0; }
 .strongest { display: flex; flex-wrap: wrap; gap: .3rem 2.4rem; margin-top: .5rem; }
 .strongest ol { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap;
   gap: .1rem .9rem; font-size: .9rem; font-variant-numeric: tabular-nums; }
@@ -97,6 +130,16 @@ figcaption { margin-top: .35rem; max-width: 50rem; }
   font-size: .82rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .ramp { flex: 1; height: .7rem; border-radius: 3px; background: linear-gradient(90deg,
   rgb(var(--against)), rgb(160 160 160), rgb(var(--for))); }
+.ramp.up { background: linear-gradient(90deg, rgb(160 160 160), rgb(var(--for))); }
+.ramp.down { background: linear-gradient(90deg, rgb(var(--against)), rgb(160 160 160)); }
+.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr));
+  gap: .9rem; }
+.sheet div { display: flex; flex-direction: column; }
+.sheet img { image-rendering: pixelated; border-radius: 3px; max-width: 100%%; height: auto; }
+.beside { border-left: 3px solid var(--line); padding-left: .9rem; margin-top: 1rem; }
+.slices th, .slices td { vertical-align: bottom; }
+.trials code { white-space: nowrap; }
+.curves { display: flex; flex-wrap: wrap; gap: 1rem; }
 
 .bars td.value { color: var(--soft); max-width: 14rem; }
 .bars .axis { width: 42%%; }
@@ -109,6 +152,25 @@ figcaption { margin-top: .35rem; max-width: 50rem; }
 .bar.size { background: var(--soft); border-radius: 0 3px 3px 0; }
 .track.whole { background: linear-gradient(var(--soft), var(--soft)) left / 1px 100%% no-repeat; }
 
+.waterfall .end th, .waterfall .end td.number { font-weight: 700; }
+.waterfall .track { border-left: 1px solid var(--line); border-right: 1px solid var(--line);
+  background: none; }
+.waterfall .bar { border-radius: 2px; min-width: 2px; }
+.waterfall .bar.none { background: repeating-linear-gradient(45deg, var(--soft) 0 3px,
+  transparent 3px 6px); }
+.waterfall .stop { position: absolute; top: -2px; bottom: -2px; width: 3px; margin-left: -1.5px;
+  background: var(--ink); }
+
+svg.scene { max-width: 100%%; height: auto; display: block; }
+.scroll > svg.scene { max-width: none; }
+svg.scene text { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;
+  white-space: pre; }
+.f-ink { fill: var(--ink); } .f-soft { fill: var(--soft); } .f-line { fill: var(--line); }
+.f-paper { fill: var(--card); } .f-for { fill: rgb(var(--for)); }
+.f-against { fill: rgb(var(--against)); }
+.s-ink { stroke: var(--ink); fill: none; } .s-soft { stroke: var(--soft); fill: none; }
+.s-line { stroke: var(--line); fill: none; } .s-for { stroke: rgb(var(--for)); fill: none; }
+.s-against { stroke: rgb(var(--against)); fill: none; }
 .signal svg { width: 100%%; height: 96px; display: block; }
 .signal .for { fill: rgb(var(--for)); }
 .signal .against { fill: rgb(var(--against)); }
@@ -124,11 +186,13 @@ summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
   .tile:nth-child(3) { grid-column: 1 / -1; }
   .pair > div { max-width: calc(50%% - .4rem); }
   .card, .box { padding: .8rem; }
+  .toolbar { display: grid; grid-template-columns: 1fr 1fr; }
+  .toolbar input[type=search], .toolbar select { width: 100%%; }
   .badge { margin-left: 0; }
   dl.model { grid-template-columns: 1fr; gap: 0; }
   dl.model dd { margin-bottom: .4rem; }
   .bars thead { display: none; }
-  .bars tr { display: grid; grid-template-columns: minmax(0, 1.6fr) minmax(0, 1fr) 5.2rem;
+  .bars tr { display: grid; grid-template-columns: minmax(0, 1.6fr) minmax(0, 1fr) 6rem;
     gap: 0 .6rem; padding: .15rem 0; }
   .bars th, .bars td { padding: 0; }
   .bars td.value { grid-column: 2 / 4; text-align: right; max-width: none; }
@@ -136,9 +200,11 @@ summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
 }
 @media print {
   :root { --paper: #ffffff; --card: #ffffff; --ink: #000000; --soft: #444444; --line: #bbbbbb;
-    --for-ink: #00694b; --against-ink: #a82e0d; --fix: #8a5a00; }
+    --for-ink: %(for_ink)s; --against-ink: %(against_ink)s; --fix: #8a5a00; --good: #00694b;
+    --bad: #a82e0d; }
   body { max-width: none; padding: 0; font-size: 11pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .card { content-visibility: visible; }
+  .toolbar, .skip { display: none; }
 }
-""" % {"for": _triple(palette.FOR), "against": _triple(palette.AGAINST)}
+"""

@@ -24,16 +24,36 @@ class Bar:
     score: float
 
 
+# Attributions of points that belong to no feature get a bar where they are more than this share.
+_LEAST_SHARE = 1e-3
+
+
 def feature_bars(result: Result) -> list[Bar]:
-    """One bar per raw feature; per point where the result has no feature totals."""
+    """One bar per raw feature; per point where the result has no feature totals.
+
+    What points have beyond the features' totals is a bar of its own, so that bars have the sum of
+    all attributions.
+    """
     if result.features:
-        return [Bar(name, numerals.value_text(result.inputs.get(name)), score)
+        bars = [Bar(name, numerals.value_text(result.inputs.get(name)), score)
                 for name, score in result.features.items()]
-    return [
-        Bar(point.name, numerals.value_text(_value_of(point, result)),
-            float(point.scores.sum(dtype=np.float64)))
-        for point in result.points
-    ]
+        return [*bars, *_rest(result)]
+    with np.errstate(over="ignore", invalid="ignore"):  # the sum itself says so
+        return [
+            Bar(point.name, numerals.value_text(_value_of(point, result)),
+                float(point.scores.sum(dtype=np.float64)))
+            for point in result.points
+        ]
+
+
+def _rest(result: Result) -> list[Bar]:
+    if not result.points:
+        return []
+    rest = result.total() - sum(result.features.values())
+    size = sum(abs(score) for score in result.features.values()) + abs(rest)
+    if not math.isfinite(rest) or abs(rest) <= _LEAST_SHARE * size:
+        return []
+    return [Bar("(of no single feature)", "", rest)]
 
 
 def element_bars(point: PointScores, result: Result) -> list[Bar]:

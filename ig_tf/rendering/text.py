@@ -1,127 +1,114 @@
-"""Token attributions: the text, each token coloured by its signed score."""
+"""Token attributions: the text, each word coloured by its signed score."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
-from ig_tf.rendering import numerals, palette
+from ig_tf.rendering import look as looks
+from ig_tf.rendering import numerals, palette, pieces
+from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, escape, join
+from ig_tf.rendering.pieces import Piece
 from ig_tf.run.results import PointScores
 
-# Tokens that only fill a row, by what they are.
-PADS = ("", "<pad>", "[PAD]", "<PAD>", "[pad]", -1)
-
-MOST_TOKENS = 2000
-_LONGEST_TOKEN = 80
+MOST_PIECES = 2000
+_LONGEST = 80
 _LISTED = 5
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """Tokens [start, stop) that are drawn as one: one token, or a run of padding."""
-
-    start: int
-    stop: int
-    is_pad: bool
-
-
-def token_scores(point: PointScores) -> np.ndarray:
-    """One signed score per token, float64 [length]; further axes are summed."""
-    scores = np.asarray(point.scores, np.float64)
-    return scores.reshape(scores.shape[0], -1).sum(axis=1) if scores.size else (
-        np.zeros(scores.shape[0]))
-
-
-def runs(tokens: Sequence[str | int], scores: np.ndarray) -> list[Run]:
-    """The sequence cut into single tokens and runs of one padding token.
-
-    Padding is a token of PADS anywhere, or id 0 with score 0 at either end (where 0 is no
-    padding it has a score, or text on both sides).
-
-    Args:
-      tokens: text or ids.
-      scores: [length].
-    """
-    silent = [token == 0 and not isinstance(token, str) and score == 0
-              for token, score in zip(tokens, scores)]
-    first = next((i for i, s in enumerate(silent) if not s), len(tokens))
-    last = len(tokens) - next((i for i, s in enumerate(reversed(silent)) if not s), len(tokens))
-    found: list[Run] = []
-    for i, token in enumerate(tokens):
-        is_pad = token in PADS or (silent[i] and not first <= i < last)
-        if is_pad and found and found[-1].is_pad and tokens[found[-1].start] == token:
-            found[-1] = dataclasses.replace(found[-1], stop=i + 1)
-        else:
-            found.append(Run(i, i + 1, is_pad))
-    return found
-
-
-def figure(point: PointScores) -> Html:
-    """The coloured text, its scale, and the strongest tokens with exact scores."""
-    scores = token_scores(point)
+def figure(point: PointScores, look: Look = looks.DEFAULT) -> Html:
+    """The coloured text, its legend and scale, and the strongest words with exact scores."""
     if not point.tokens:
         return element("p", f"{point.name}: no tokens.", class_="note")
-    finite = np.where(np.isfinite(scores), scores, 0.0)
-    scale = float(np.abs(finite).max())
-    drawn = runs(point.tokens, scores)
-    shown, left = drawn[:MOST_TOKENS], drawn[MOST_TOKENS:]
-    pieces = [_piece(run, point.tokens, scores, scale) for run in shown]
-    rest = None
-    if left:
-        mass = np.abs(finite[left[0].start:]).sum() / (np.abs(finite).sum() or 1.0)
-        rest = element("span", f"… {len(scores) - left[0].start:,} more tokens are not drawn; "
-                       f"they hold {numerals.percent(float(mass))} of all |score|", class_="pad")
+    scores = pieces.token_scores(point)
+    found = pieces.cut(point.tokens, scores, look.words == "merged")
+    scale = look.scale_of(point.name, own_scale(found))
+    spans = [_span(piece, point.tokens, scores, scale) for piece in found[:MOST_PIECES]]
     return element(
         "figure",
-        element("p", *pieces, rest, class_="tokens", dir="auto"),
-        _strongest(drawn, point.tokens, scores),
-        element("figcaption", _caption(scores, scale)),
+        # A space between words, so that a copied text is one and a reader aloud pauses.
+        element("p", *[part for span in spans for part in (span, " ")],
+                _left_out(found[MOST_PIECES:], scores), class_="tokens", dir="auto"),
+        _strongest(found),
+        element("figcaption", caption(point, found, scale, look)),
         class_="text")
 
 
-def _piece(run: Run, tokens: Sequence[str | int], scores: np.ndarray, scale: float) -> Html:
-    token = tokens[run.start]
-    if run.is_pad:
-        count = run.stop - run.start
-        total = float(scores[run.start:run.stop].sum())
-        name = "(empty)" if token == "" else token
-        words = join([f"{count:,} × " if count > 1 else None, escape(name, _LONGEST_TOKEN),
-                      f" {numerals.signed(total)}" if total else None])
+def own_scale(found: Sequence[Piece]) -> float:
+    """The largest finite |score| of a text."""
+    return max((abs(piece.score) for piece in found if np.isfinite(piece.score)), default=0.0)
+
+
+def caption(point: PointScores, found: Sequence[Piece], scale: float, look: Look) -> str:
+    """Scale, legend and what is missing, in sentences."""
+    parts, colours = [], look.colours
+    if scale:
+        parts.append(
+            f"Full colour at ±{numerals.plain(scale)} "
+            f"({look.scale_words('the largest |score| of this text')}). "
+            f"{colours.positive_name.capitalize()}, solid underline: {palette.FOR_WORDS}; "
+            f"{colours.negative_name}, dotted underline: {palette.AGAINST_WORDS}.")
+    elif any(np.isfinite(piece.score) for piece in found):
+        parts.append("Every score is 0: there is nothing to colour.")
+    together = sum(piece.kind == "word" and piece.stop - piece.start > 1 for piece in found)
+    if together:
+        family = pieces.family_of(point.tokens)
+        parts.append(f"{together:,} word{'s are' if together > 1 else ' is'} put together from "
+                     f"pieces ({family.name}); scores of pieces are added up.")
+    missing = int((~np.isfinite(pieces.token_scores(point))).sum())
+    if missing:
+        parts.append(f"{missing:,} of {len(point.tokens):,} tokens have no finite score.")
+    return " ".join(parts)
+
+
+def piece_words(piece: Piece) -> Html:
+    """A piece as text: padding with its number, and what scores without being a word."""
+    if piece.kind == "word":
+        return escape(piece.text, _LONGEST)
+    count = piece.stop - piece.start
+    name = "(empty)" if piece.text == "" else piece.text
+    return join([f"{count:,} × " if count > 1 else None, escape(name, _LONGEST),
+                 f" {numerals.signed(piece.score)}" if piece.score else None])
+
+
+def _span(piece: Piece, tokens: Sequence[str | int], scores: np.ndarray, scale: float) -> Html:
+    words = piece_words(piece)
+    if piece.kind == "pad":
         return element("span", words, class_="pad",
-                       title=f"{count:,} padding tokens, {numerals.exact(total)} in all")
-    score = scores[run.start]
-    weight = float(palette.strength(score, scale))
-    style = f"--s:{weight:.3f}" if weight else None
-    return element("span", escape(token, _LONGEST_TOKEN),
-                   class_=f"t {palette.side(score)}", style=style, title=numerals.exact(score))
+                       title=f"{piece.stop - piece.start:,} padding tokens, "
+                             f"{numerals.exact(piece.score)} in all")
+    title = numerals.exact(piece.score)
+    if piece.stop - piece.start > 1:
+        title += " = " + " + ".join(
+            f"{token} {numerals.signed(float(score))}" for token, score in zip(
+                tokens[piece.start:piece.stop], scores[piece.start:piece.stop]))
+    weight = float(palette.strength(piece.score, scale))
+    kind = f"t {palette.side(piece.score)}" + (" special" if piece.kind == "special" else "")
+    return element("span", words, class_=kind, style=f"--s:{weight:.3f}" if weight else None,
+                   title=title)
 
 
-def _strongest(drawn: Sequence[Run], tokens: Sequence[str | int], scores: np.ndarray) -> Html:
-    real = [run.start for run in drawn if not run.is_pad and np.isfinite(scores[run.start])]
+def _left_out(left: Sequence[Piece], scores: np.ndarray) -> Html | None:
+    if not left:
+        return None
+    sizes = np.abs(np.where(np.isfinite(scores), scores, 0.0))
+    mass = sizes[left[0].start:].sum() / (sizes.sum() or 1.0)
+    return element("span", f"… {len(scores) - left[0].start:,} more tokens are not drawn; they "
+                   f"hold {numerals.percent(float(mass))} of all |score|", class_="pad")
+
+
+def _strongest(found: Sequence[Piece]) -> Html:
     lines = []
     for words, sign in ((palette.FOR_WORDS, 1), (palette.AGAINST_WORDS, -1)):
-        ranked = sorted((i for i in real if sign * scores[i] > 0), key=lambda i: -sign * scores[i])
+        ranked = sorted((piece for piece in found if piece.kind == "word"
+                         and np.isfinite(piece.score) and sign * piece.score > 0),
+                        key=lambda piece: -sign * piece.score)
         items = [
-            element("li", element("b", escape(tokens[i], _LONGEST_TOKEN)), " ",
-                    numerals.signed(float(scores[i])), title=numerals.exact(scores[i]))
-            for i in ranked[:_LISTED]
+            element("li", element("b", escape(piece.text, _LONGEST), dir="auto"), " ",
+                    numerals.signed(piece.score), title=numerals.exact(piece.score))
+            for piece in ranked[:_LISTED]
         ]
         if items:
-            lines.append(element(
-                "div", element("small", f"Most {words}"), element("ol", *items),
-                class_="for" if sign > 0 else "against"))
+            lines.append(element("div", element("small", f"Most {words}"), element("ol", *items),
+                                 class_="for" if sign > 0 else "against"))
     return element("div", *lines, class_="strongest")
-
-
-def _caption(scores: np.ndarray, scale: float) -> str:
-    finite = np.isfinite(scores)
-    parts = []
-    if scale:
-        parts.append(f"Full colour at ±{numerals.plain(scale)}, the largest |score| of this "
-                     "text. Solid underline: for; dotted: against.")
-    elif finite.any():
-        parts.append("Every score is 0: there is nothing to colour.")
-    if not finite.all():
-        parts.append(f"{int((~finite).sum()):,} of {len(scores):,} tokens have no finite score.")
-    return " ".join(parts)

@@ -35,7 +35,8 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
       columns: {input: column of the records}, for inputs that are called otherwise there.
 
     Returns:
-      The results as a list of `Result`, or their number where `output` is given.
+      The results as a list of `Result` with their model card (`about`), or their number where
+      `output` is given.
 
     Raises:
       ArtifactError: the model is not instrumented or cannot be loaded.
@@ -44,7 +45,9 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
     loaded = model if isinstance(model, artifacts.Artifact) else artifacts.load(model)
     asked = (loaded, input, batch_size, limit, labels, vocabulary, row_error, target_column,
              baselines, Fields(loaded, columns or {}))
-    return list(_rows(*asked)) if output is None else _write(output, _rows(*asked), loaded).total()
+    if output is None:
+        return results.Results(_rows(*asked), about(loaded))
+    return _write(output, _rows(*asked), loaded).total()
 
 
 def to_file(model, input, output, batch_size, limit, labels, vocabulary, row_error, target_column,

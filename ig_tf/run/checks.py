@@ -25,6 +25,7 @@ class Row:
         row is fine.
       steps_tried: the largest number tried; 0 where none was.
       path: F at ALPHAS, or None where the row is fine.
+      errors: (steps, relative error) of every number tried, the artifact's own first.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Row:
     steps_needed: object = None
     steps_tried: int = 0
     path: object = None
+    errors: tuple = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,12 +17,13 @@ from ig_tf.run.results_files import written_aside
 from ig_tf.run.results_json import about_of, about_row, result_of, row_of
 from ig_tf.run.results_jsonl import about_path
 from ig_tf.run.results_rows import (
-    EQUAL_SHARE, KINDS, NUMBERS, STATUSES, TOLERANCE, About, PointScores, Result, Target, status_of)
+    DRAWN_BY, EQUAL_SHARE, KINDS, NUMBERS, STATUSES, TOLERANCE, About, PointScores, Result,
+    Results, Target, status_of)
 
 __all__ = [
-    "EQUAL_SHARE", "FORMATS", "KINDS", "NUMBERS", "STATUSES", "TOLERANCE", "About", "PointScores",
-    "Result", "ResultsError", "Target", "about_of", "about_path", "about_row", "read", "result_of",
-    "row_of", "status_of", "write", "write_file",
+    "DRAWN_BY", "EQUAL_SHARE", "FORMATS", "KINDS", "NUMBERS", "STATUSES", "TOLERANCE", "About",
+    "PointScores", "Result", "Results", "ResultsError", "Target", "about_of", "about_path",
+    "about_row", "read", "result_of", "row_of", "status_of", "write", "write_file",
 ]
 
 # extension: (writer, reader)
@@ -54,7 +55,7 @@ def write(path: str | os.PathLike, results: Iterable[Result], about: About) -> N
         raise ResultsError(f"{path}: cannot be written: {error}") from error
 
 
-def read(path: str | os.PathLike) -> tuple[About, list[Result]]:
+def read(path: str | os.PathLike) -> tuple[About, Results]:
     """Reads what `write` wrote.
 
     Raises:
@@ -63,9 +64,10 @@ def read(path: str | os.PathLike) -> tuple[About, list[Result]]:
     path = pathlib.Path(path)
     _, reader = _format_of(path)
     try:
-        return reader(path)
+        about, rows = reader(path)
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read: {error}") from error
+    return about, Results(rows, about)
 
 
 def write_file(path: str | os.PathLike, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """Result rows: one explained example, its scores, and the model card of a file of them."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,11 @@ TOLERANCE = 0.05
 
 # Below this share of the larger prediction there is no difference left to explain.
 EQUAL_SHARE = 1e-4
+
+# How a notebook draws a row or a list of them: "html", a function to markup. What draws stands
+# above this folder (`ig_tf.rendering.notebook`) and puts itself here when it is imported; without
+# it rows are shown as Python shows objects.
+DRAWN_BY: dict[str, Callable[[Any], str]] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +48,10 @@ class Target:
             return self.output
         index = self.index if isinstance(self.index, tuple) else (self.index,)
         return f"{self.output}[{','.join(map(str, index))}]"
+
+    def named(self) -> str:
+        """The same with the class's label in brackets, where it is known."""
+        return self.text() + (f" [{self.label}]" if self.label is not None else "")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -137,8 +146,14 @@ class Result:
     def total(self) -> float | None:
         """Sum of all attributions, in units of the output; None where there are none."""
         if self.points:
-            return float(sum(point.scores.sum(dtype=np.float64) for point in self.points))
+            # Infinities of both signs, and sums beyond the largest float, are told by the sum.
+            with np.errstate(over="ignore", invalid="ignore"):
+                return float(sum(point.scores.sum(dtype=np.float64) for point in self.points))
         return float(sum(self.features.values())) if self.features else None
+
+    def _repr_html_(self) -> str | None:
+        draw = DRAWN_BY.get("html")
+        return draw(self) if draw else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,6 +183,22 @@ class About:
     tensorflow: str = ""
     held_constant: Sequence[str] = ()
     notes: Sequence[str] = ()
+
+
+class Results(list):
+    """Results with the model card that belongs to them.
+
+    Attributes:
+      about: the model card.
+    """
+
+    def __init__(self, rows: Iterable[Result] = (), about: About = About()) -> None:
+        super().__init__(rows)
+        self.about = about
+
+    def _repr_html_(self) -> str | None:
+        draw = DRAWN_BY.get("html")
+        return draw(self) if draw else None
 
 
 def status_of(

@@ -1,0 +1,137 @@
+"""Alignment matrices: for each output of a sequence, which input tokens it comes from."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ig_tf.errors import ResultsError
+from ig_tf.rendering import look as looks
+from ig_tf.rendering import numerals, palette
+from ig_tf.rendering.look import Look
+from ig_tf.rendering.markup import Html, element
+from ig_tf.rendering.scene import Mark, Rect, Scene, Text, fitted, inline
+from ig_tf.run.results import Result
+
+# What a scale of the set calls the matrices.
+POINT = "alignment"
+MOST_ROWS = 60
+MOST_COLUMNS = 60
+_CELL = 26.0
+_LONGEST = 130.0  # units that a label may take
+
+
+def scene(scores: np.ndarray, tokens: Sequence[str | int], outputs: Sequence[str],
+          look: Look = looks.DEFAULT, title: str = "attributions of outputs to input tokens"
+          ) -> Scene:
+    """The matrix: a line per output, a column per input token.
+
+    Args:
+      scores: [outputs, tokens].
+      tokens: what the columns are.
+      outputs: what the lines are.
+      look: the palette is used, and the scale, for POINT.
+      title: what it shows.
+
+    Returns:
+      The drawing; what is beyond MOST_ROWS and MOST_COLUMNS is left out, and said.
+
+    Raises:
+      ResultsError: the shape is not that of outputs and tokens.
+    """
+    scores = np.asarray(scores, np.float64)
+    if scores.shape != (len(outputs), len(tokens)):
+        raise ResultsError(f"an alignment of {len(outputs)} outputs and {len(tokens)} tokens has "
+                           f"scores of that shape, not {list(scores.shape)}")
+    known = np.where(np.isfinite(scores), scores, 0.0)
+    scale = look.scale_of(POINT, float(np.abs(known).max(initial=0.0)))
+    lines, columns = min(len(outputs), MOST_ROWS), min(len(tokens), MOST_COLUMNS)
+    left, top = _LONGEST + 20, 76.0
+    marks: list[Mark] = [Text(10, 18, fitted(title, 13, left + columns * _CELL + 150), 13)]
+    marks += _labels(tokens[:columns], outputs[:lines], left, top)
+    for i in range(lines):
+        for j in range(columns):
+            marks += _cell(scores[i, j], scale, left + j * _CELL, top + i * _CELL,
+                           f"{outputs[i]} ← {tokens[j]}: ")
+    bottom = top + lines * _CELL + 18
+    for words in _notes(scores, scale, lines, columns, look):
+        marks.append(Text(10, bottom, words, 10, "soft"))
+        bottom += 15
+    return Scene(max(left + columns * _CELL + 20, 560), bottom, tuple(marks), title)
+
+
+def figure(scores: np.ndarray, tokens: Sequence[str | int], outputs: Sequence[str],
+           look: Look = looks.DEFAULT) -> Html:
+    """The matrix as a figure of a page."""
+    return element("figure", element("div", inline(scene(scores, tokens, outputs, look)),
+                                     class_="scroll"), class_="alignment")
+
+
+def gathered(results: Sequence[Result]) -> tuple[np.ndarray, tuple, tuple] | None:
+    """Rows that explain several outputs or classes of one input, as one matrix.
+
+    Args:
+      results: rows of one example, in the order of their outputs.
+
+    Returns:
+      (scores [rows, columns], columns, names of the outputs): columns are the tokens, or the
+      features where there are no tokens in common; None where there are neither.
+    """
+    outputs = tuple(result.target.label or result.target.text() for result in results)
+    firsts = [next((p for p in result.points if p.kind == "tokens"), None) for result in results]
+    if len(results) < 2:
+        return None
+    if None in firsts or len({point.tokens for point in firsts}) != 1 or not firsts[0].tokens:
+        names = tuple(results[0].features)
+        if len(names) < 2 or any(set(result.features) != set(names) for result in results):
+            return None
+        return np.array([[r.features[name] for name in names] for r in results]), names, outputs
+    scores = [point.scores.reshape(len(point.tokens), -1).sum(axis=1) for point in firsts]
+    return np.stack(scores), firsts[0].tokens, outputs
+
+
+def _labels(tokens: Sequence[str | int], outputs: Sequence[str], left: float, top: float
+            ) -> list[Mark]:
+    # Columns are narrow: labels stand on two heights, cut to what fits.
+    marks: list[Mark] = []
+    for j, token in enumerate(tokens):
+        words = fitted(str(token), 10, 2 * _CELL - 4)
+        marks.append(Text(left + (j + 0.5) * _CELL, top - (8 if j % 2 else 22), words, 10,
+                          "ink", "middle"))
+    for i, output in enumerate(outputs):
+        marks.append(Text(left - 8, top + (i + 0.65) * _CELL, fitted(str(output), 11, _LONGEST),
+                          11, "ink", "end"))
+    return marks
+
+
+def _cell(score: float, scale: float, x: float, y: float, words: str) -> list[Mark]:
+    inner = _CELL - 2
+    marks: list[Mark] = [Rect(x, y, inner, inner, "line", 0.35)]
+    side = palette.side(score)
+    if not np.isfinite(score):
+        marks.append(Text(x + inner / 2, y + inner * 0.65, "?", 11, "soft", "middle"))
+    elif side != "none":
+        # Area, not colour alone, tells the size; a bar at the bottom tells what is against.
+        strength = float(palette.strength(score, scale))
+        part = inner * np.sqrt(strength)
+        offset = (inner - part) / 2
+        marks.append(Rect(x + offset, y + offset, part, part, side, 1.0,
+                          words + numerals.signed(float(score))))
+        if side == "against":
+            marks.append(Rect(x + 2, y + inner / 2 - 1, inner - 4, 2, "paper"))
+    return marks
+
+
+def _notes(scores: np.ndarray, scale: float, lines: int, columns: int, look: Look) -> list[str]:
+    notes = [look.colours.legend() + " (with a bar across)"]
+    if scale:
+        own = look.scale_words("the largest |score| here")
+        notes.append(f"a full square is ±{numerals.plain(scale)} ({own}); area shows |score|")
+    else:
+        notes.append("every score is 0: there is nothing to draw")
+    if (lines, columns) != scores.shape:
+        notes.append(f"shown: {lines} of {scores.shape[0]:,} outputs, {columns} of "
+                     f"{scores.shape[1]:,} tokens")
+    missing = int((~np.isfinite(scores)).sum())
+    if missing:
+        notes.append(f"?: {missing:,} without a finite score")
+    return notes

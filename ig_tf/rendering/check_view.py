@@ -1,0 +1,65 @@
+"""What `ig-tf check` found, for the report: its verdict, its advice and its curves."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ig_tf.rendering import curves, numerals
+from ig_tf.rendering.markup import Html, element
+from ig_tf.rendering.scene import inline
+
+
+def figure(check: Mapping[str, Any]) -> Html:
+    """The box of a check.
+
+    Args:
+      check: the JSON object that `ig-tf check --format=json` writes; what it lacks is left out.
+    """
+    rows = [row for row in _listed(check.get("rows")) if isinstance(row, Mapping)]
+    failing = sum(row.get("status") in ("capped", "invalid_input") for row in rows)
+    passed = bool(check.get("passed", not failing))
+    steps = check.get("steps")
+    words = (f"{len(rows) - failing:,} of {len(rows):,} examples are within "
+             f"{numerals.percent(_number(check.get('tolerance')))}"
+             + (f" with {steps:,} steps." if isinstance(steps, int) else "."))
+    advice = [element("li", sentence) for sentence in _listed(check.get("advice"))]
+    scenes = curves.of_check(check)
+    return element(
+        "section",
+        element("p", element("b", "PASS" if passed else "FAIL", class_="good" if passed else "bad"),
+                f": {words}"),
+        element("ul", *advice) if advice else None,
+        _trials(_listed(check.get("trials"))),
+        element("div", *[element("div", inline(scene)) for scene in scenes], class_="curves")
+        if scenes else None,
+        element("p", "F at a point of the path, less F at the baseline, is what all attributions "
+                "have added up to by then. Where the curve is flat the output is saturated.",
+                class_="note") if scenes else None,
+        class_="box")
+
+
+def _trials(trials: Sequence[Any]) -> Html | None:
+    lines = [
+        element("tr", element("th", element("code", trial.get("flags", "")), scope="row"),
+                element("td", _worst(trial.get("errors")), class_="number"),
+                element("td", _worst(trial.get("doubled")), class_="number"))
+        for trial in trials if isinstance(trial, Mapping)]
+    if not lines:
+        return None
+    head = element("tr", element("th", "what was tried", scope="col"),
+                   element("th", "largest error", scope="col", class_="number"),
+                   element("th", "with twice the steps", scope="col", class_="number"))
+    return element("div", element("table", element("thead", head), element("tbody", *lines)),
+                   class_="scroll trials")
+
+
+def _worst(errors: object) -> str:
+    known = [error for error in _listed(errors) if isinstance(error, (int, float))]
+    return numerals.percent(max(known)) if known else "–"
+
+
+def _listed(value: object) -> list:
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None

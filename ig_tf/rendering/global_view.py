@@ -1,0 +1,193 @@
+"""The set as a whole: features, words and pictures over all examples, and by slice."""
+
+import base64
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ig_tf.rendering import image, maps, markup, numerals, palette, photo, slices, strips, views
+from ig_tf.rendering import look as looks
+from ig_tf.rendering.look import Look
+from ig_tf.rendering.markup import Html, element, escape, join
+from ig_tf.rendering.scene import inline
+from ig_tf.run.results import Result
+
+MOST_FEATURES = 15
+MOST_WORDS = 16
+MOST_TARGETS = 6
+MOST_MAPS = 10
+_LONGEST = 60
+
+
+def feature_means(results: Sequence[Result]) -> list[tuple[str, float, int]]:
+    """(feature, mean |attribution|, rows) of features in two rows or more, largest first."""
+    sizes: dict[str, list[float]] = {}
+    for result in results:
+        for name, score in result.features.items():
+            if math.isfinite(score):
+                sizes.setdefault(name, []).append(abs(score))
+    means = [(name, numerals.mean(v), len(v)) for name, v in sizes.items() if len(v) > 1]
+    return sorted(means, key=lambda line: -line[1])
+
+
+def figure(results: Sequence[Result], look: Look = looks.DEFAULT, by: Sequence[str] = ()
+           ) -> Html:
+    """All views of the set that its rows allow; empty where there are none.
+
+    Args:
+      results: the rows.
+      look: palette and words.
+      by: what to slice by: "target" or names of inputs.
+    """
+    return join([_features(results, look), *(_slices(results, key, look) for key in by),
+                 _words(results, look), _mean_maps(results, look)])
+
+
+def mean_maps(results: Sequence[Result]) -> list[tuple[str, str, np.ndarray, int]]:
+    """(target, point, mean scores, examples) of image points, where all examples have one shape."""
+    found: dict[tuple[str, str], list[np.ndarray]] = {}
+    for result in results:
+        target = result.target.label if result.target.label is not None else result.target.text()
+        for point in result.points:
+            if point.kind == "image" and point.scores.size:
+                found.setdefault((target, point.name), []).append(point.scores)
+    made = []
+    for (target, name), scores in found.items():
+        if len({s.shape for s in scores}) == 1 and len(scores) > 1:
+            mean = sum(np.asarray(s, np.float64) / len(scores) for s in scores)
+            made.append((target, name, mean, len(scores)))
+    return sorted(made, key=lambda line: -line[3])[:MOST_MAPS]
+
+
+def _features(results: Sequence[Result], look: Look) -> Html:
+    means = feature_means(results)
+    if len(means) < 2:
+        return Html("")
+    largest = means[0][1]
+    lines = [_mean_line(line, largest, len(results)) for line in means[:MOST_FEATURES]]
+    left = len(means) - MOST_FEATURES
+    strip = strips.scene(results, [name for name, _, _ in means], look.colours.legend())
+    return join([
+        element("h2", "Which features matter over all examples"),
+        element(
+            "section",
+            element("h3", "Mean |attribution|"),
+            element("table", element("tbody", *lines), class_="bars"),
+            element("p", "Sizes without signs, so a feature that pushes both ways is not cancelled "
+                    "out." + (f" The weakest {left:,} features are left out." if left > 0 else ""),
+                    class_="note"),
+            element("h3", "Example by example"),
+            element("div", inline(strip), class_="scroll"),
+            element("p", "A dot is an example: to the right where the feature raised the output "
+                    "that is explained, to the left where it lowered it."
+                    + _own_targets(results), class_="note"),
+            class_="box")])
+
+
+def _own_targets(results: Sequence[Result]) -> str:
+    """What signs mean where examples are explained for different targets."""
+    count = len({result.target.named() for result in results})
+    return (f" The examples are explained for {count:,} different targets, each for its own: "
+            "right of one may be left of another.") if count > 1 else ""
+
+
+def _slices(results: Sequence[Result], key: str, look: Look) -> Html:
+    parts = slices.by(results, key)
+    names = [name for name, _, _ in feature_means(results)[:MOST_FEATURES]]
+    if not names:
+        return element("p", f"No feature totals to slice by {key}.", class_="note")
+    means = [part.means() for part in parts]
+    scale = max((abs(mean.get(name, 0.0)) for mean in means for name in names), default=0.0)
+    head = element("tr", element("th", "feature", scope="col"), *(
+        element("th", escape(part.name, _LONGEST), element("br"),
+                element("small", f"{len(part.results):,} examples"), scope="col",
+                class_="number") for part in parts))
+    lines = [element("tr", element("th", escape(name, _LONGEST), scope="row"),
+                     *(_shaded(mean.get(name), scale) for mean in means)) for name in names]
+    return join([
+        element("h2", f"By {key}"),
+        element(
+            "section",
+            element("div", element("table", element("thead", head), element("tbody", *lines),
+                                   class_="slices"), class_="scroll"),
+            element("p", "Mean attribution with its sign. Full colour at "
+                    f"±{numerals.plain(scale)}; {look.colours.legend()}.", class_="note"),
+            class_="box")])
+
+
+def _words(results: Sequence[Result], look: Look) -> Html:
+    """The strongest words, target by target: what is for one class may be against another."""
+    lists = []
+    for part in slices.by(results, slices.TARGET)[:MOST_TARGETS]:
+        means = slices.word_means(part.results, look)[:MOST_WORDS]
+        if len(means) > 1:
+            lists += [element("h3", f"{part.name}, {len(part.results):,} examples"),
+                      element("div", *_sides(means), class_="strongest")]
+    if not lists:
+        return Html("")
+    return join([
+        element("h2", "Which words matter over all examples"),
+        element("section", *lists,
+                element("p", "Words that occur twice or more among the examples of a target, by "
+                        "mean attribution; × is how often. A mean of few is a guess.",
+                        class_="note"),
+                class_="box")])
+
+
+def _sides(means: Sequence[tuple[str, float, int]]) -> Iterator[Html]:
+    for words, sign in ((palette.FOR_WORDS, 1), (palette.AGAINST_WORDS, -1)):
+        items = [
+            element("li", element("b", escape(word, _LONGEST), dir="auto"), " ",
+                    numerals.signed(mean), element("small", f" × {count:,}"))
+            for word, mean, count in means if sign * mean > 0]
+        if items:
+            yield element("div", element("small", f"Most {words}"), element("ol", *items),
+                          class_="for" if sign > 0 else "against")
+
+
+def _mean_maps(results: Sequence[Result], look: Look) -> Html:
+    made = mean_maps(results)
+    if not made:
+        return Html("")
+    pictures = []
+    for target, name, mean, count in made:
+        signed = maps.drawn(maps.shrunk(maps.signed_map(mean, look.channels)), look)
+        scale = maps.full_colour(signed, look.clip)
+        large = views.enlarge(signed, 112)
+        rgb = views.heat(large, large, scale, look.colours)
+        media, content = photo.compressed(rgb, is_photo=False)
+        drawn = markup.data_image(media, base64.b64encode(content).decode("ascii"),
+                                  f"mean attributions of {name} for {target}",
+                                  width=rgb.shape[1], height=rgb.shape[0])
+        pictures.append(element("div", drawn, element("b", target), element(
+            "small", f"{count:,} examples, full colour ±{numerals.plain(scale)}")))
+    return join([
+        element("h2", "Where it looks, on average"),
+        element("section", element("div", *pictures, class_="sheet"),
+                image.scale_bar(None, look),
+                element("p", "Mean attribution of each pixel over the examples of a target; each "
+                        "picture has a scale of its own.", class_="note"), class_="box")])
+
+
+def _mean_line(line: tuple[str, float, int], largest: float, rows: int) -> Html:
+    name, mean, count = line
+    width = 100 * mean / largest if largest else 0.0
+    drawn = element("span", class_="bar size", style=f"left:0;width:{width:.2f}%")
+    return element(
+        "tr",
+        element("th", escape(name, _LONGEST), scope="row"),
+        element("td", f"{count:,} of {rows:,} rows" if count < rows else "", class_="value"),
+        element("td", element("span", drawn, class_="track whole"), class_="axis"),
+        element("td", numerals.plain(mean), class_="number", title=numerals.exact(mean)))
+
+
+def _shaded(mean: float | None, scale: float) -> Html:
+    if mean is None:
+        return element("td", "–", class_="number")
+    weight = float(palette.strength(mean, scale))
+    return element("td", element("span", numerals.signed(mean), class_=f"t {palette.side(mean)}",
+                                 style=f"--s:{weight:.3f}" if weight else None),
+                   class_="number", title=numerals.exact(mean))
+
+
