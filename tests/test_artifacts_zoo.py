@@ -86,6 +86,28 @@ def test_a_text_model_fed_by_queues(zoo_model, sentences, tmp_path, file):
     agrees(model, tmp_path / "out", truth, "ids", {"ids": sentences}, "probabilities:1")
 
 
+@pytest.mark.parametrize("sentence, word, sign", [
+    ("a wonderful film , moving and funny", "wonderful", 1),
+    ("an awful , boring mess of a movie", "boring", -1),
+    ("the acting is brilliant and the story is beautiful", "brilliant", 1),
+    ("too dull and too long to be worth your time", "dull", -1),
+    ("the plot is stupid and the jokes are terrible", "stupid", -1),
+    ("a charming and touching story", "touching", 1)])
+def test_the_right_words_light_up(zoo_model, tmp_path, sentence, word, sign):
+    """The word that any reader would name has the largest attribution, with its sign."""
+    folder = zoo_model("polarity_queue_cnn")
+    words = (folder / "vocab.txt").read_text().splitlines()
+    ids = np.zeros((1, 60), np.int64)
+    ids[0, :len(sentence.split())] = [words.index(one) for one in sentence.split()]
+    model = ig_tf.load(folder / "frozen.pb", **NAMED)
+    ig_tf.save(ig_tf.instrument(model, target="probabilities:1", steps=STEPS), tmp_path / "out")
+    answer = builders.open_v2(tmp_path / "out")(ids=ids)
+    found = answer["attributions/ids"][0]
+    place = int(np.argmax(np.abs(found)))
+    assert words[ids[0, place]] == word and np.sign(found[place]) == sign
+    assert (answer["prediction"][0] > 0.5) == (sign > 0)
+
+
 def test_a_text_model_with_keep_prob(zoo_model, tmp_path):
     """The checkpoint of a training graph: keep_prob is fixed, the optimizer is left behind."""
     pytest.importorskip("ig_tf.model.feeds", reason="keep_prob is fixed by feeds.py: not there")

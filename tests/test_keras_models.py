@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import ig_tf
 from ig_tf.errors import ArtifactError
@@ -73,6 +74,34 @@ def test_equals_finite_steps_of_the_model_itself(name, tmp_path):
     # Float32 predictions differ by 1e-7 of rounding over 2e-2; the difference itself is off by
     # the width squared.
     np.testing.assert_allclose(found, truth * FEED["numbers"], atol=1e-4)
+
+@pytest.mark.parametrize("layer", ["LSTM", "GRU"])
+def test_a_recurrent_layer_with_a_kernel_for_cuda_beside_it(layer, tmp_path):
+    """Keras 2 saves a recurrent layer twice, once by a kernel of cuDNN."""
+    keras = package("tf_keras")
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input([5, 3], name="x")
+    hidden = getattr(keras.layers, layer)(4)(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(1, name="y")(hidden))
+    model.save(tmp_path / "model", save_format="tf")
+    library = ig_tf.load(tmp_path / "model").graph_def.library
+    assert any(node.op.startswith("CudnnRNN") for function in library.function
+               for node in function.node_def)
+    plan = ig_tf.instrument(ig_tf.load(tmp_path / "model"), steps=20)
+    assert plan.described()["chunking"]["mode"].startswith("rows")
+    ig_tf.save(plan, tmp_path / "out")
+    x = np.random.default_rng(0).normal(size=(3, 5, 3)).astype(np.float32)
+    total = np.zeros(x.shape)
+    for node, weight in zip(plan.recipe.rule.nodes, plan.recipe.rule.weights):
+        place = tf.constant(np.float32(node * x))
+        with tf.GradientTape() as tape:
+            tape.watch(place)
+            value = tf.reduce_sum(model(place))
+        total += weight * tape.gradient(value, place).numpy()
+    for open_it in builders.LOADERS.values():
+        found = open_it(tmp_path / "out")(x=x)["attributions/x"]
+        # float32, a few hundred operations in another order
+        np.testing.assert_allclose(found, total * x, rtol=0, atol=1e-5 * np.abs(total * x).max())
 
 
 def test_the_export_lives_as_long_as_the_model():
