@@ -77,3 +77,11 @@ def computed():
 def test_other_gathers_stay_as_they_are():
     before = computed().as_graph_def()
     assert shape_entries.slice_shapes(before) == before
+
+
+def test_nodes_without_newer_attributes_stay_without():
+    """GatherV2 of 1.15 has no batch_dims; an attribute without a value cannot be bound."""
+    before = computed().as_graph_def()
+    for node in before.node:
+        node.attr.pop("batch_dims", None)
+    assert shape_entries.slice_shapes(before) == before

@@ -45,8 +45,8 @@ def slice_shapes(graph_def):
 
 def _places(node, nodes):
     """The entries that a gather takes out of a shape, or None where it is something else."""
-    if node.op not in GATHERS or node.attr["batch_dims"].i:
-        return None
+    if node.op not in GATHERS or ("batch_dims" in node.attr and node.attr["batch_dims"].i):
+        return None  # to read an attribute that is not there would add it
     operands = [nodes.get(producer(value)) for value in data(node)]
     if operands[0] is None or operands[0].op != "Shape":
         return None
