@@ -62,7 +62,7 @@ def by_each_rule(rules):
         wanted = [place for place, key in enumerate(keys) if key.startswith("attributions/")]
 
         def one_by_one(path, mine, request):
-            rule_at = ladder.chosen(rules, path, _rows_at_once(recipe, path))
+            rule_at = ladder.picker(rules, path, _rows_at_once(recipe, path))
 
             def by_one(index):
                 step = dataclasses.replace(recipe, rule=rule_at(index))
