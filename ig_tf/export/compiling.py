@@ -19,6 +19,7 @@ from ig_tf.model.nodes import needed_functions
 from ig_tf.model.ops import kernels_of
 
 MUST_COMPILE = "_XlaMustCompile"
+LOWER = "_lower_using_switch_merge"
 _DEVICE = "XLA_CPU_JIT"  # each kind of device has such a list; this one is in every TensorFlow
 # Ops that the lists of kernels do not have: calls are looked into, arguments are what is given.
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
@@ -57,6 +58,7 @@ def trace(model, recipe, build=attach.outputs, signature=ATTRIBUTIONS):
     try:
         traced = functions.trace(own, build, signature)
         _unmark(traced.functions)
+        _keep_functional(traced.functions)
         refuse_uncompilable(traced.functions)
         return traced, _said(profile)
     except CompileError as error:
@@ -75,6 +77,24 @@ def _unmark(functions_):
                 node.attr[MUST_COMPILE].b = False
 
 
+def _keep_functional(functions_):
+    """Loops and conditions stay what XLA can compile: a session (as in TensorFlow Serving) would
+    make Enter, Switch and Merge of those that say so, in compiled functions too."""
+    for function in needed_functions(_compiled_calls(functions_), _library(functions_)).values():
+        for node in function.node_def:
+            if LOWER in node.attr:
+                node.attr[LOWER].b = False
+
+
+def _library(functions_):
+    return {function.signature.name: function for function in functions_}
+
+
+def _compiled_calls(functions_):
+    return [node for function in functions_ for node in function.node_def
+            if MUST_COMPILE in node.attr and node.attr[MUST_COMPILE].b]
+
+
 def _said(profile):
     text = f"yes: chunks of {', '.join(map(str, profile.batch_buckets))} examples"
     return text + (f"; where the request decides sizes, {', '.join(map(str, profile.lengths))}"
@@ -90,13 +110,11 @@ def refuse_uncompilable(functions_):
     Raises:
       CompileError: op types and nodes, or that nothing is marked to be compiled.
     """
-    library = {function.signature.name: function for function in functions_}
-    calls = [node for function in functions_ for node in function.node_def
-             if MUST_COMPILE in node.attr and node.attr[MUST_COMPILE].b]
+    calls = _compiled_calls(functions_)
     if not calls:
         raise CompileError("nothing of the path could be marked for XLA")
     found = {}
-    for function in needed_functions(calls, library).values():
+    for function in needed_functions(calls, _library(functions_)).values():
         nodes = {node.name: node for node in function.node_def}
         for node in function.node_def:
             reason = _uncompilable(node, nodes)
@@ -126,6 +144,8 @@ def _uncompilable(node, nodes):
     if node.op in _BOUNDED:
         place, what = _BOUNDED[node.op]
         source = nodes.get(node.input[place].partition(":")[0])
+        if source is not None and source.op == "TensorListLength":
+            return None  # of a list that is there: XLA knows its size
         if source is None or source.op != "Const" or _number(source) < 0:
             return f"op {node.op} needs {what} as a constant (a loop without a known most of turns)"
     return None
