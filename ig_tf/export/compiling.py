@@ -15,7 +15,7 @@ from ig_tf.graph import work as working
 from ig_tf.ig import attach, compiled
 from ig_tf.ig.runtime import AUTO
 from ig_tf.model.model import ATTRIBUTIONS
-from ig_tf.model.nodes import needed_functions
+from ig_tf.model.nodes import data, needed_functions
 from ig_tf.model.ops import kernels_of
 
 MUST_COMPILE = "_XlaMustCompile"
@@ -26,6 +26,8 @@ _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 # {op: (input that must be a constant of the function, what it is)}: XLA's lists of tensors cannot
 # grow, so a loop must say how often it turns at most.
 _BOUNDED = {"EmptyTensorList": (1, "the largest size"), "TensorListReserve": (1, "the size")}
+
+_SIZES = frozenset({"Shape", "ShapeN", "Size", "Rank", "TensorListLength"})
 
 
 def trace(model, recipe, build=attach.outputs, signature=ATTRIBUTIONS):
@@ -143,16 +145,34 @@ def _uncompilable(node, nodes):
         return f"op {node.op} has no XLA kernel for {said}"
     if node.op in _BOUNDED:
         place, what = _BOUNDED[node.op]
-        source = nodes.get(node.input[place].partition(":")[0])
-        if source is not None and source.op == "TensorListLength":
-            return None  # of a list that is there: XLA knows its size
-        if source is None or source.op != "Const" or _number(source) < 0:
+        if not _known(node.input[place], nodes):
             return f"op {node.op} needs {what} as a constant (a loop without a known most of turns)"
     return None
 
 
-def _number(node):
-    return int(tf.make_ndarray(node.attr["value"].tensor))
+def _known(name, nodes):
+    """Whether a size is made of constants and of sizes of tensors, which XLA knows by then.
+
+    Args:
+      name: of the tensor, as a node of a function has it among its inputs.
+      nodes: {name: NodeDef} of the function.
+    """
+    waiting, seen = [name], set()
+    while waiting:
+        name = waiting.pop().partition(":")[0]
+        if name in seen:
+            continue
+        seen.add(name)
+        node = nodes.get(name)
+        if node is None:  # an argument of the function
+            return False
+        if node.op == "Const":
+            value = tf.make_ndarray(node.attr["value"].tensor)
+            if value.shape == () and value < 0 and len(seen) == 1:  # "as large as it gets"
+                return False
+        elif node.op not in _SIZES:
+            waiting += data(node)
+    return True
 
 
 @functools.lru_cache(maxsize=None)
