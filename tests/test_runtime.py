@@ -127,6 +127,7 @@ def recurrent(x, first, second):
 
 def arrays(x, first, second):
     """The same by TensorArrays, as tf.nn.dynamic_rnn and Keras write it."""
+    x = tf.tanh(x)  # of which the number of steps is asked
     inputs = tf.TensorArray(tf.float64, 3).unstack(tf.transpose(x, [1, 0, 2]))
     states = tf.TensorArray(tf.float64, tf.shape(x)[1], element_shape=[None, 5])
 
