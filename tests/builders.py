@@ -14,7 +14,6 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 
 import ig_tf
 
@@ -29,12 +28,14 @@ def spec(shape, dtype=tf.float64):
 @contextlib.contextmanager
 def old_control_flow():
     """Loops and conditions as TensorFlow 1 wrote them: Enter, Merge, Switch, TensorArrayV3."""
-    enabled = control_flow_util.ENABLE_CONTROL_FLOW_V2
-    tf.compat.v1.disable_control_flow_v2()
+    v1 = tf.compat.v1
+    enabled = v1.control_flow_v2_enabled()
+    v1.disable_control_flow_v2()
     try:
         yield
     finally:
-        control_flow_util.ENABLE_CONTROL_FLOW_V2 = enabled
+        if enabled:
+            v1.enable_control_flow_v2()
 
 
 def save_tf1(path, function, inputs, variables=None):
@@ -77,6 +78,16 @@ def save_tf2(path, function, inputs, variables=None, track=(), gradients=True):
     tf.saved_model.save(module, str(path), signatures={"serving_default": signature},
                         options=tf.saved_model.SaveOptions(experimental_custom_gradients=gradients))
     return str(path)
+
+
+def weights_of(*shape):
+    """Fixed numbers of no symmetry: sines of 1, 2, 3, ..."""
+    return np.sin(1.0 + np.arange(np.prod(shape)).reshape(shape)) / np.sqrt(shape[0])
+
+
+def matrix(*shape):
+    """The same as a tensor."""
+    return tf.constant(weights_of(*shape))
 
 
 SAVERS = {"tf1": save_tf1, "tf2": save_tf2}
