@@ -4,12 +4,13 @@ import dataclasses
 
 import tensorflow as tf
 
+from ig_tf import starting
 from ig_tf.errors import GraphError
 from ig_tf.export import compiling, meta_graph
 from ig_tf.export import saved_model as writer
 from ig_tf.graph import batch_axes
 from ig_tf.graph import work as working
-from ig_tf.ig import attach, baselines, quadrature, targets
+from ig_tf.ig import attach, methods, targets
 from ig_tf.ig import recipe as recipes
 from ig_tf.ig import request as requests
 from ig_tf.ig import runtime as runtimes
@@ -21,8 +22,6 @@ from ig_tf.points import feature_columns
 from ig_tf.points import locate as locating
 from ig_tf.points.point import Cut
 
-STEPS = 50
-RULE = "gauss_legendre"
 METADATA_VERSION = 1
 
 
@@ -77,7 +76,7 @@ class Plan:
                        **({"asked": self.model.asked()} if self.model.asked() else {})},
             "choices": list(self.model.chosen) + ([recipe.target.chosen]
                                                   if recipe.target.chosen else [])
-            + recipe.layout.chosen(),
+            + recipe.layout.chosen() + starting.said(recipe),
             "target": {"output": recipe.target.output, "index": _index(recipe.target),
                        "tensor": recipe.target.source, "text": recipe.target.text(),
                        "rows": recipe.target.folds or "one per example"},
@@ -89,6 +88,8 @@ class Plan:
             "changed_in_the_copy": _changed(recipe),
             "baseline": recipe.baseline.text,
             "baseline_values": recipe.baseline.described(),
+            "baseline_samples": recipe.baseline.samples_described(),
+            "method": recipe.method.described(recipe.rule, recipe.baseline),
             "rule": recipe.rule.described(),
             "frontier": recipe.front.described(),
             **({"calibration": self.calibration} if self.calibration else {}),
@@ -181,8 +182,9 @@ def _refuse_random(work, goal):
             "--fix=keep_prob:1.0, with the name of its placeholder.")
 
 
-def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps=STEPS,
-               rule=None, rows_per_chunk=None, custom=(), runtime=runtimes.DEFAULT.name):
+def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps=None,
+               rule=None, rows_per_chunk=None, custom=(), runtime=runtimes.DEFAULT.name,
+               method=methods.DEFAULT):
     """Plans the attribution signature of a model; nothing is written or executed, but by a
     `Calibration`.
 
@@ -191,27 +193,32 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
         already chosen).
       target: OUTPUT, OUTPUT:INDEX, OUTPUT:A-B, OUTPUT:top, or None to choose.
       points: "auto" or names.
-      baseline: "zeros", a number, {point name: number or array}, or an .npz file.
-      steps: number of nodes on the path, 1 to 4096, or an `ig_tf.calibration.Calibration` that
-        chooses it on sample rows.
-      rule: a rule as `ig_tf.ig.quadrature.build` takes it; None for gauss_legendre, or for the
-        calibration to choose.
+      baseline: "zeros", a number, {point name: number or array}, a list of these (several
+        baselines, averaged), a text as `--baseline` takes it, or `ig_tf.starting.Records`.
+      steps: number of nodes on the path, 1 to 4096 (of expected gradients: over all baselines
+        together), or an `ig_tf.calibration.Calibration` that chooses it on sample rows; None for
+        50.
+      rule: a rule as `ig_tf.ig.quadrature.build` takes it, or a `Rule`; None for gauss_legendre,
+        or for the calibration to choose.
       rows_per_chunk: rows of (example, step) pairs at a time; None for the memory budget.
       custom: what a request may choose: names out of "target", "baseline", "refinement" and
         "baseline/NAME". Where there are any, a second signature `attributions_custom` takes them.
       runtime: a key of `ig_tf.ig.runtime.PROFILES`, a FILE.json with its fields, or a
         `RuntimeProfile`.
+      method: a key of `ig_tf.ig.methods.METHODS`, with options behind it, or a `Method`.
 
     Returns:
       A `Plan` for `save`.
     """
     profile = runtimes.resolve(runtime)
     located = model if isinstance(model, Located) else locate(model, target, points)
-    start = baselines.resolve(baseline, located.cut.points)
-    choose = getattr(steps, "choose", None)
-    built = quadrature.build(rule or RULE, STEPS if choose else steps)
+    start = starting.resolve(baseline, located)
+    chosen, choose = methods.resolve(method), getattr(steps, "choose", None)
+    if choose:
+        chosen.calibrated(rule)
+    built = chosen.rule(rule, None if choose else steps, start.count)
     recipe = recipes.prepare(located.work, located.layout, located.target, located.cut.points,
-                             start, built, rows_per_chunk, profile)
+                             start, built, rows_per_chunk, profile, method=chosen)
     plan = Plan(located.model, recipe, located.cut)
     asked = requests.plan(located, recipe, custom)  # what is refused is, before rows are run
     if choose:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ig_tf import api, trials
 from ig_tf.errors import IgTfError
-from ig_tf.ig import attach, targets
+from ig_tf.ig import attach, methods, targets
 from ig_tf.run import apart, artifact, checks
 from ig_tf.run.attribute import attribute, input_values, some_records
 
@@ -81,13 +81,18 @@ class _Bench:
                     "points": [point["tensor"] for point in metadata["points"]],
                     "baseline": None, "steps": metadata["rule"]["steps"],
                     "rule": metadata["rule"]["name"], **changes}
+        method = methods.resolve(metadata["method"]["text"])
+        if method.row.nodes != methods.ALONG:  # it has its own
+            settings.update(rule=None, steps=None)
         baseline = settings.pop("baseline")
         located = api.locate(model, settings.pop("target"), settings.pop("points"))
-        if baseline is None:  # points may be named differently when they are named by tensor
-            values = metadata["baseline_values"]
+        values = metadata["baseline_values"]
+        if baseline is None and values is None:  # samples, or inputs: made again as asked for
+            baseline = metadata["baseline"]
+        elif baseline is None:  # points may be named differently when they are named by tensor
             baseline = {point.name: values[old["name"]] for point, old in zip(
                 located.cut.points, metadata["points"])}
-        return api.instrument(located, baseline=baseline, **settings)
+        return api.instrument(located, baseline=baseline, method=method, **settings)
 
     def run(self, plan, wanted, build=attach.outputs):
         """Raw outputs of another artifact, for the wanted examples only: {key: [wanted, ...]}."""

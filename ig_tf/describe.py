@@ -10,6 +10,7 @@ def plan_text(described):
              f"(tags {','.join(described['source']['tags']) or 'none'})",
              f"target      {target['text']}  ({target['tensor']})",
              f"baseline    {described['baseline']}",
+             f"method      {_method(described['method'])}",
              f"rule        {rule['name']}, {rule['steps']} nodes",
              f"frontier    {_frontier(described['frontier'])}",
              f"loop        {_loop(described['chunking'])}",
@@ -97,6 +98,13 @@ def _tensor(info):
         shape = f"[{', '.join(dims)}]"
     dtype = as_dtype(info.dtype).name if info.dtype else "composite"
     return f"{dtype} {shape}  ({info.name or info.WhichOneof('encoding')})"
+
+
+def _method(method):
+    cost = f"{method['gradients_per_example']} gradients"
+    if method["probes_per_example"]:
+        cost += f" and {method['probes_per_example']} forward passes"
+    return f"{method['text']} ({method['paper']}): {cost} per example"
 
 
 def _loop(chunking):

@@ -29,6 +29,10 @@ class BaselineError(IgTfError):
     """A baseline has a wrong name, shape or type."""
 
 
+class MethodError(IgTfError):
+    """No such method, or it does not take what was asked of it."""
+
+
 class GraphError(IgTfError):
     """The graph holds something that cannot be copied or differentiated without lying."""
 

@@ -26,16 +26,28 @@ model_flags.define_choice()
 flags.adopt_module_key_flags(model_flags)
 _OUTPUT = flags.DEFINE_string("output", None, "Directory to write.")
 _BASELINE = flags.DEFINE_string(
-    "baseline", "zeros", "Where the path starts: zeros, a number, NAME=NUMBER,... per point, "
-    "noise:STD[:SEED], or an .npz with one array per point.")
+    "baseline", "zeros", "Where the path starts: zeros; NUMBER; NAME=NUMBER,... per point; "
+    "FILE.npz or FILE.json with an array per point; white or black (uint8 images; else "
+    "white:LOW,HIGH); "
+    "token:ID (a pad token or a word, repeated to the length; token:INPUT=ID where several inputs "
+    "hold ids); record:FILE[:WEIGHTS] (records, led through the model to the points; WEIGHTS is a "
+    "column); mean:FILE, median:FILE or mode:FILE of its columns; uniform:LOW,HIGH[:COUNT[:SEED]], "
+    "gaussian:[MEAN,]STD[:COUNT[:SEED]], noise:STD[:SEED]. Several are averaged in the graph and "
+    "cost so many times as much. Blurred images and points of a decision boundary are files of "
+    "records; a point that was searched for can carry adversarial artefacts.")
+_METHOD = flags.DEFINE_string(
+    "method", "integrated_gradients", "integrated_gradients, expected_gradients (--steps nodes "
+    "over all baselines together), gradient, gradient_x_input, smoothgrad:noise=STD,COUNT[,SEED], "
+    "internal_influence. Behind any of them :noise=STD,COUNT[,SEED] averages over noise at x.")
 _STEPS = flags.DEFINE_integer("steps", 50, "Nodes on the path; more is slower and more exact. "
                               "`ig-tf check` says how many are needed.", lower_bound=1)
 _RULE = flags.DEFINE_string("rule", None, "Integration rule: gauss_legendre (the default), "
                             "graded_1.5, graded_2 or graded_3 (nodes crowd at the baseline), pilot "
                             "or pilot:PROBES (each example is looked at first, then nodes lie "
                             "where its output moves: for saturated outputs), midpoint, trapezoid, "
-                            "left or right. With --calibrate the only one to try; else it tries "
-                            "several.")
+                            "left, right, or nodes:FILE (an .npz or .json with nodes and weights: "
+                            "a distribution of interest of your own). With --calibrate the only "
+                            "one to try; else it tries several.")
 _CALIBRATE = flags.DEFINE_string("calibrate", None, "File of inputs, as for `ig-tf attribute`: the "
                                  "rule and the number of nodes are chosen on them. Runs the model.")
 _ERROR = flags.DEFINE_float("error", 0.01, "With --calibrate: the relative completeness error that "
@@ -71,7 +83,7 @@ def main(_):
     model = model_flags.load()
     plan = api.instrument(model, values.target, model_flags.points(values.points),
                           _BASELINE.value, _steps(), _RULE.value, _ROWS.value, _CUSTOM.value,
-                          _RUNTIME.value)
+                          _RUNTIME.value, _METHOD.value)
     described = plan.described()
     print(describe.plan_text(described))
     if plan.calibration:
@@ -96,7 +108,7 @@ def _steps():
         for flag in (_ERROR, _ATTRIBUTION_ERROR, _CALIBRATION_ROWS):
             if flag.present:
                 raise IgTfError(f"--{flag.name} is for --calibrate=FILE, which is missing.")
-        return _STEPS.value
+        return _STEPS.value if _STEPS.present else None  # a method may have its own number
     if _STEPS.present:
         raise IgTfError("--calibrate chooses the number of nodes: leave --steps out, or give "
                         "--steps alone.")

@@ -1,16 +1,14 @@
 """Builds the attribution function of one model, target, cut, baseline and rule."""
 
-import functools
-
 import tensorflow as tf
 
 from ig_tf.graph import surgery
-from ig_tf.ig import integrate
+from ig_tf.ig import integrate, samples
 from ig_tf.ig import request as requests
 from ig_tf.ig.examples import examples_of, nothing
 from ig_tf.ig.layout import examples_first, folds_of, shape_first
 from ig_tf.ig.measure import Asked, Measure, RowSpec, TargetRows, measured
-from ig_tf.ig.shown import integrated, keys_of, rows_of
+from ig_tf.ig.shown import groups, integrated, keys_of, rows_of
 
 # |F(x) - F(x')| below this share of the larger of both counts as this share: f(x) = f(x') is
 # common, and float32 leaves about a hundredth of it as rounding.
@@ -85,10 +83,19 @@ def _answered(recipe, values, given, rows_of_target):
     batch = tf.shape(scores)[0]
     for point in recipe.points:
         shown.update(rows_of(point, recipe, values, batch))
-    names = [*shown, *(("total", point.name) for point in recipe.points), "start"]
+    ids = groups(recipe, values, batch) if recipe.samples > 1 else {}
+    spreads = samples.spread_rows(recipe, shown, ids)
+    names = [*shown, *(("total", point.name) for point in recipe.points), "start", *spreads]
     rows = [*shown.values(), *(RowSpec(tf.TensorSpec([], tf.float64)) for _ in recipe.points),
-            RowSpec(tf.TensorSpec([], goal.dtype))]
-    measure = Measure(functools.partial(integrated, recipe), rows)
+            RowSpec(tf.TensorSpec([], goal.dtype)), *spreads.values()]
+
+    def function(path, mine, request):
+        found = integrated(recipe, path, mine, request)
+        each = dict(zip(shown, found))
+        return [*found, *(samples.by_group(each[f"attributions/{point.name}"], ids.get(point.name))
+                          for point in recipe.points if spreads)]
+
+    measure = Measure(function, rows)
     asked = Asked(rows_of_target, requests.read(recipe, given, values, scores))
     *found, prediction, index = measured(recipe, values, asked, measure)
     with tf.control_dependencies([values[recipe.target.tensor]]):  # what the model does besides
@@ -101,6 +108,7 @@ def _keys(recipe, values, found, prediction, index):
     result, totals = {}, {}
     for point in recipe.points:
         result.update(keys_of(point, recipe.work, values, found))
+        result.update({key: found[key] for key in [f"spread/{point.name}"] if key in found})
         parts, wide = totals.get(point.feature, (0, tf.float32))
         double = integrate.accumulator(values[point.tensor].dtype) == tf.float64
         totals[point.feature] = (parts + found["total", point.name],
@@ -109,12 +117,14 @@ def _keys(recipe, values, found, prediction, index):
         result[f"features/{name}"] = tf.cast(total, wide)
     wide = integrate.accumulator(prediction.dtype)
     end, begin = tf.cast(prediction, wide), tf.cast(found["start"], wide)
+    result.update({"prediction": end, "baseline_prediction": begin, "target_index": index})
+    if not recipe.method.sums:  # no error is claimed of a sum that nothing is said of
+        return result
     total = tf.add_n([part for part, _ in totals.values()])
     difference = tf.cast(end, tf.float64) - tf.cast(begin, tf.float64)
     error = tf.abs(total - difference)
     floor = RELATIVE_FLOOR * tf.cast(tf.maximum(tf.abs(end), tf.abs(begin)), tf.float64)
     relative = tf.math.divide_no_nan(error, tf.maximum(tf.abs(difference), floor))
-    result.update({"prediction": end, "baseline_prediction": begin,
-                   "completeness_error": tf.cast(error, wide),
-                   "relative_error": tf.cast(relative, wide), "target_index": index})
+    result.update({"completeness_error": tf.cast(error, wide),
+                   "relative_error": tf.cast(relative, wide)})
     return result

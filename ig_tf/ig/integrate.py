@@ -31,6 +31,7 @@ class Path:
         the function makes what is not among its extras itself.
       varying: tensors from outside that belong to all rows and differ from request to request.
       changes: what each input changes by along the path, in the accumulator's type; computed here.
+      rule: the nodes of this path, where those of a recipe's samples differ; else None.
     """
 
     function: object
@@ -43,6 +44,7 @@ class Path:
     sizes: object = lambda rows: {}
     varying: list = ()
     changes: list = None
+    rule: object = None
 
     def __post_init__(self):
         if self.changes is None:
@@ -174,6 +176,12 @@ def attributions(path, integrals):
         found.append(attribution)
         sums.append(whole)
     return found, sums
+
+
+def gradients(path, integrals):
+    """The integrals as they are, and their sums likewise."""
+    del path
+    return integrals, [_sums(total) for total in integrals]
 
 
 def _sums(tensor):

@@ -10,7 +10,7 @@ FACTORS = (1, 4, 16)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Rung:
+class Rung:
     """A rule that is chosen in the graph; what `integrate` needs of a `Rule`.
 
     Attributes:
@@ -27,8 +27,12 @@ def rungs(rule):
     """The rules of the ladder, the given one first.
 
     Raises:
-      RuleError: the last one would have more nodes than a rule may have.
+      RuleError: the last one would have more nodes than a rule may have, or the rule has the nodes
+        that it has.
     """
+    if rule.name.partition(":")[0] not in (*quadrature.RULES, *quadrature.PLACED):
+        raise quadrature.RuleError(f"refinement takes more nodes of a rule; {rule.name!r} has the "
+                                   "nodes that it has. Leave refinement out of the choices.")
     last = rule.steps * FACTORS[-1]
     if last > quadrature.MAX_STEPS:
         raise quadrature.RuleError(
@@ -137,4 +141,4 @@ def _rung(rules, place):
     end = first + steps[place]
     nodes, weights = (tf.concat([getattr(rule, name) for rule in rules], 0)[first:end]
                       for name in ("nodes", "weights"))
-    return _Rung(nodes, weights, steps[place])
+    return Rung(nodes, weights, steps[place])

@@ -9,7 +9,7 @@ def integrals(recipe, path, request):
     rows = rows_at_once(recipe, path)
     chunks = compiled.Chunks(recipe.runtime) if recipe.runtime.xla else integrate.Chunks()
     if request.refinement is None:
-        rule = pilot.placed(recipe.rule, path, rows)
+        rule = pilot.placed(path.rule or recipe.rule, path, rows)
         if recipe.mode is Mode.ALONE:
             rule = pilot.of_one(rule)
         if rows is None:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ig_tf.graph import surgery
 from ig_tf.graph.shape_values import known_entries
-from ig_tf.ig import front, integrate
+from ig_tf.ig import front, integrate, samples
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
 from ig_tf.ig.layout import examples_first, one_fold
 from ig_tf.ig.recipe import Mode
@@ -15,10 +15,12 @@ from ig_tf.ig.targets import TOP, Difference
 
 @dataclasses.dataclass(frozen=True)
 class RowSpec:
-    """One row of what is measured: its spec, and how wide it is in this batch (None: as it is)."""
+    """One row of what is measured: its spec, how wide it is in this batch (None: as it is), and
+    what becomes of it where there are several samples (`samples`; of floats)."""
 
     spec: object
     width: object = None
+    samples: str = samples.MEAN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,12 +76,13 @@ def measured(recipe, values, asked, measure):
     return explain(recipe, values, asked, measure)
 
 
-def _path(recipe, asked, xs, values, extras, index, shared, sizes=None):
-    """The straight path from the baseline to x, as functions in the current graph."""
+def _path(recipe, asked, xs, values, extras, index, shared, sizes=None, sample=0):
+    """The straight path from a sample of the baseline to x, as functions in the current graph."""
     if recipe.target.index == TOP:
         extras = {**extras, TOP: (index, 0)}
     examples = tf.shape(xs[0])[0]
-    baselines = [_start(recipe, asked.request, point, x) for point, x in zip(recipe.points, xs)]
+    xs = samples.ends(recipe, xs, sample)
+    baselines = samples.starts(recipe, asked.request, xs, values, sample)
     line = front.line(recipe, xs, baselines, values)
 
     def resized(rows):
@@ -101,7 +104,8 @@ def _path(recipe, asked, xs, values, extras, index, shared, sizes=None):
 
     return integrate.Path(function, scores, line.ends, line.starts, extras,
                           tuple(place.silent for place in recipe.front.places), line, resized,
-                          _of_request(recipe, shared, sizes or {}))
+                          _of_request(recipe, shared, sizes or {}),
+                          rule=samples.rule(recipe, sample))
 
 
 def _of_request(recipe, shared, sizes):
@@ -117,15 +121,6 @@ def _of_request(recipe, shared, sizes):
     return found
 
 
-def _start(recipe, request, point, x):
-    """Where the path begins at a point, in the shape of x."""
-    sent = request.start(point, x)
-    if sent is not None:
-        return sent
-    fixed = tf.cast(tf.constant(recipe.baseline.values[point.name]), x.dtype)
-    return tf.broadcast_to(fixed, tf.shape(x))
-
-
 def _all_at_once(recipe, values, asked, measure):
     """The whole batch, whose rows are proved to be examples."""
     shared = {name: values[name] for name in recipe.copy.shared}
@@ -135,8 +130,12 @@ def _all_at_once(recipe, values, asked, measure):
     xs = [_one_each(point, values[point.tensor], scores) for point in recipe.points]
     xs = [front.unfolded(point, x, tf.shape(scores)[0]) for point, x in zip(recipe.points, xs)]
     index = _pinned(recipe.target, scores, asked.request)
-    path = _path(recipe, asked, xs, values, extras, index, shared, sizes)
-    found = measure.function(path, values, asked.request)
+
+    def found_of(sample):
+        path = _path(recipe, asked, xs, values, extras, index, shared, sizes, sample)
+        return measure.function(path, values, asked.request)
+
+    found = samples.over(recipe, found_of, measure.rows)
     return [*found, _selected(recipe.target, scores, index), index]
 
 
@@ -157,7 +156,8 @@ def _alone_each(recipe, values, asked, measure):
     F(x) is that of the example alone too: where a batch is coupled, its figures belong together.
     """
     shared = {name: values[name] for name in (
-        *recipe.copy.shared, *recipe.front.copy.shared, *recipe.prefix.shared)}
+        *recipe.copy.shared, *recipe.front.copy.shared, *recipe.prefix.shared,
+        *(recipe.lead.shared if recipe.lead else ()))}
     inputs = {name: values[name] for name in recipe.prefix.replaced}
     axes = recipe.layout.axes
     examples = examples_of(recipe.work, axes, inputs)
@@ -179,8 +179,13 @@ def _alone_each(recipe, values, asked, measure):
         scores = tf.ensure_shape(scores, [1, *scores.shape[1:]])
         alone = asked.of(example)
         index = _pinned(recipe.target, scores, alone.request)
-        path = _path(recipe, alone, rows, {**shared, **mine}, extras, index, shared)
-        found = measure.function(path, mine, alone.request)
+
+        def found_of(sample):
+            path = _path(recipe, alone, rows, {**shared, **mine}, extras, index, shared,
+                         sample=sample)
+            return measure.function(path, mine, alone.request)
+
+        found = samples.over(recipe, found_of, measure.rows)
         found = [padded(tensor[0], row.width) for tensor, row in zip(found, measure.rows)]
         return [*found, _selected(recipe.target, scores, index)[0], index[0]]
 

@@ -6,6 +6,7 @@ places its nodes for each example, by what F does there, is a row of PLACED.
 """
 
 import dataclasses
+import json
 
 import numpy as np
 
@@ -65,6 +66,39 @@ class Rule:
     def described(self):
         """As in the metadata."""
         return {"name": self.name, "steps": self.steps, "degree": self.degree}
+
+
+@dataclasses.dataclass(frozen=True)
+class Strata:
+    """Nodes of their own for each sample of a baseline, drawn one in each stratum of alpha.
+
+    Attributes:
+      nodes: float64 [samples, steps].
+      weights: float64 [steps].
+    """
+
+    nodes: np.ndarray
+    weights: np.ndarray
+
+    name = "strata"
+    degree = 0
+
+    @property
+    def steps(self):
+        return len(self.weights)
+
+    def described(self):
+        """As in the metadata."""
+        return {"name": self.name, "steps": self.steps, "degree": self.degree}
+
+
+def strata(samples, steps, seed):
+    """One node in each of `steps` cells of a sample's path, and, over all samples, one in each of
+    samples * steps cells: so a few nodes per sample lie evenly in all of them together."""
+    generator = np.random.default_rng(seed)
+    order = np.stack([generator.permutation(samples) for _ in range(steps)], 1)
+    inside = (order + generator.uniform(size=(samples, steps))) / samples
+    return Strata((np.arange(steps) + inside) / steps, np.full(steps, 1 / steps))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,13 +228,44 @@ RULES = {"gauss_legendre": gauss_legendre, "midpoint": midpoint, "trapezoid": tr
          "graded_1.5": graded_between, "graded_2": graded(2), "graded_3": graded(3),
          "left": left, "right": right}
 PLACED = {"pilot": Pilot}
+NODES = "nodes:"  # then a file: a distribution of interest of one's own
+
+
+def from_file(name, steps=None):
+    """A distribution over alpha of one's own.
+
+    Args:
+      name: nodes:FILE, an .npz with arrays `nodes`, ascending in [0, 1], and `weights`, which sum
+        to 1; or a .json with lists of these names.
+      steps: None, or the number of nodes that it must have.
+    """
+    file = name.removeprefix(NODES)
+    try:
+        if file.endswith(".npz"):
+            with np.load(file, allow_pickle=False) as data:
+                found = {key: data[key] for key in data.files}
+        else:
+            with open(file, encoding="utf-8") as stream:
+                found = json.load(stream)
+        nodes, weights = (np.asarray(found[key], np.float64) for key in ("nodes", "weights"))
+    except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError) as error:
+        raise RuleError(f"{name}: expected an .npz or .json with `nodes` and `weights`: "
+                        f"{type(error).__name__}: {error}.") from error
+    if nodes.ndim != 1 or nodes.shape != weights.shape or not 1 <= len(nodes) <= MAX_STEPS:
+        raise RuleError(f"{name}: expected 1 to {MAX_STEPS} nodes and as many weights; found "
+                        f"shapes {list(nodes.shape)} and {list(weights.shape)}.")
+    if steps not in (None, len(nodes)):
+        raise RuleError(f"{name} has {len(nodes)} nodes; {steps} steps are asked for. Leave steps "
+                        "out.")
+    return Rule(name, nodes, weights, 0)
 
 
 def build(name, steps):
     """A rule by name.
 
     Args:
-      name: a key of RULES or PLACED; a pilot's number of probes may follow it (pilot:65).
+      name: a key of RULES or PLACED; a pilot's number of probes may follow it (pilot:65). Or
+        nodes:FILE, see `from_file`.
       steps: its number of nodes.
 
     Returns:
@@ -209,10 +274,12 @@ def build(name, steps):
     Raises:
       RuleError: no such rule, or steps outside 1..MAX_STEPS.
     """
+    if name.startswith(NODES):
+        return from_file(name, steps)
     kind, _, probes = name.partition(":")
     if name not in RULES and (kind not in PLACED or not (probes or "0").isdigit()):
         raise RuleError(f"no integration rule {name!r}; there are: {', '.join(RULES)}, "
-                        f"{', '.join(PLACED)} and pilot:PROBES.")
+                        f"{', '.join(PLACED)}, pilot:PROBES and nodes:FILE.")
     if not 1 <= steps <= MAX_STEPS:
         raise RuleError(f"steps must be 1 to {MAX_STEPS}; found {steps}.")
     if kind in PLACED:

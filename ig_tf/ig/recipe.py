@@ -5,11 +5,12 @@ import enum
 
 import numpy as np
 
-from ig_tf.errors import GraphError, PointError
+from ig_tf.errors import GraphError, MethodError, PointError
 from ig_tf.graph import affine, surgery
 from ig_tf.graph.states import SHARED, Cycle, Distinct, Mixed, Rows, Values
 from ig_tf.ig import runtime as runtimes
 from ig_tf.ig.front import front_alone, front_by_rows
+from ig_tf.ig.methods import MOST_SAMPLES, Method
 
 
 class Mode(enum.Enum):
@@ -39,6 +40,10 @@ class Recipe:
       layout: along which axes the examples lie (`Layout`).
       custom: what a request may choose (`request.Custom`), or None.
       runtime: the `RuntimeProfile`.
+      method: the `Method`.
+      noise: {point name: array [draws, ...]} that x is moved by; empty: it stays.
+      lead: `CopyPlan` from the inputs to the points that start at what the model computes of other
+        inputs, or None.
     """
 
     work: object
@@ -55,6 +60,19 @@ class Recipe:
     layout: object
     custom: object = None
     runtime: object = runtimes.DEFAULT
+    method: object = Method()
+    noise: dict = dataclasses.field(default_factory=dict)
+    lead: object = None
+
+    @property
+    def draws(self):
+        """How many ends a path has for each start."""
+        return self.method.noise.count if self.method.noise else 1
+
+    @property
+    def samples(self):
+        """How many paths an example has."""
+        return self.baseline.count * self.draws
 
     @property
     def mode(self):
@@ -67,6 +85,8 @@ class Recipe:
         names = [self.target.tensor, *(p.tensor for p in self.points)]
         names += [name for p in self.points for name in p.token_tensors()]
         names += [*self.copy.shared, *self.front.copy.shared]
+        if self.lead is not None:
+            names += [*self.lead.replaced, *self.lead.shared]
         if self.mode is Mode.ALONE:
             names += [*self.prefix.replaced, *self.prefix.shared]
         else:
@@ -75,7 +95,7 @@ class Recipe:
 
 
 def prepare(work, layout, target, points, baseline, rule, rows_per_chunk=None,
-            runtime=runtimes.DEFAULT, frontier=affine.find):
+            runtime=runtimes.DEFAULT, frontier=affine.find, method=Method()):
     """Plans the copy, by rows where these are proved independent, else example by example.
 
     `frontier`: chooses where the path is integrated; `affine.at_points` for the points themselves.
@@ -84,7 +104,7 @@ def prepare(work, layout, target, points, baseline, rule, rows_per_chunk=None,
     tensors = [work.tensor(point.tensor) for point in points]
     goal = work.tensor(target.tensor)
     _refuse_values(states, tensors)
-    if any(np.any(baseline.values[point.name]) for point in points if point.bag):
+    if not all(method.keeps_ids() and baseline.is_zero(point) for point in points if point.bag):
         points = [point.without_bag() for point in points]  # an id's share needs a zero baseline
     reason = _not_by_rows(states, points, target)
     prefix = None
@@ -103,8 +123,26 @@ def prepare(work, layout, target, points, baseline, rule, rows_per_chunk=None,
         prefix = surgery.plan_copy(
             work, inputs, list({t.name: t for t in [*tensors, *outside, goal]}.values()),
             {name: state for name, state in alone.items() if state == SHARED})
-    return Recipe(work, target, tuple(points), baseline, rule, front, copy, prefix, reason,
-                  rows_per_chunk, _bytes_per_row(work, copy), layout, runtime=runtime)
+    recipe = Recipe(work, target, tuple(points), baseline, rule, front, copy, prefix, reason,
+                    rows_per_chunk, _bytes_per_row(work, copy), layout, runtime=runtime,
+                    method=method, noise=method.noise.draws(points) if method.noise else {},
+                    lead=_lead(work, baseline, points, prefix is not None))
+    if recipe.samples > MOST_SAMPLES:
+        raise MethodError(f"{baseline.count} baselines times {recipe.draws} draws of noise are "
+                          f"{recipe.samples} paths per example; at most {MOST_SAMPLES}.")
+    return recipe
+
+
+def _lead(work, baseline, points, alone):
+    """From the baseline's inputs to the points; alone, from one example's slices of all inputs."""
+    if not baseline.led:
+        return None
+    given = list(work.inputs.values()) if alone else [work.inputs[key] for key in baseline.inputs]
+    moved = surgery.downstream(given)
+    states = {tensor.name: SHARED for op in work.graph.get_operations() for tensor in op.outputs
+              if tensor.name not in moved}
+    return surgery.plan_copy(work, given, [work.tensor(point.tensor) for point in points
+                                           if point.name in baseline.led], states)
 
 
 def _refuse_values(states, tensors):

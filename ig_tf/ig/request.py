@@ -135,7 +135,8 @@ def plan(located, recipe, asked):
     custom = Custom(tuple(sorted(inputs, key=lambda one: one.key)), rules, left_out)
     if points != recipe.points:  # pooled: other tensors are needed of them
         recipe = recipes.prepare(located.work, located.layout, target, points, recipe.baseline,
-                                 recipe.rule, recipe.rows_per_chunk, recipe.runtime)
+                                 recipe.rule, recipe.rows_per_chunk, recipe.runtime,
+                                 method=recipe.method)
     return dataclasses.replace(recipe, target=target, custom=custom)
 
 

@@ -4,8 +4,12 @@ import tensorflow as tf
 
 from ig_tf.ig import front, integrate, loops
 from ig_tf.ig.measure import RowSpec
+from ig_tf.ig.methods import CHANGE, NOTHING
 from ig_tf.ig.tokens import longest, padding, per_id, sent
 from ig_tf.points.sent import CROSSES
+
+# {what the sum of gradients is multiplied with: attributions of a line and the integrals}
+TIMES = {CHANGE: integrate.attributions, NOTHING: integrate.gradients}
 
 
 def rows_of(point, recipe, values, batch):
@@ -26,7 +30,7 @@ def integrated(recipe, path, values, request):
     """What each point shows, each point's total, and F at the baseline."""
     start = path.function(path.baselines, path.fixed)
     integrals = path.line.pulled_back(loops.integrals(recipe, path, request))
-    attributions, totals = integrate.attributions(path.line, integrals)
+    attributions, totals = TIMES[recipe.method.row.factor](path.line, integrals)
     shown = []
     for point, attribution, integral in zip(recipe.points, attributions, integrals):
         batch = tf.shape(attribution)[0]
@@ -61,6 +65,19 @@ def keys_of(point, work, values, found):
     else:
         length = tf.fill([batch], tf.cast(count, tf.int64))
     return dict(zip(keys, (tf.reduce_sum(tf.reshape(attribution, shape), -1), tokens, length)))
+
+
+def groups(recipe, values, batch):
+    """{point name: how many numbers of a point belong to an id}, where they are summed by id."""
+    found = {}
+    for point in recipe.points:
+        if point.per_id and not point.bag:
+            tokens = sent(point.sent, recipe.work, values)
+            if point.axis or point.steps_first:
+                tokens = front.unfolded(point, tokens, batch)
+            found[point.name] = by_id(tokens, front.unfolded(point, values[point.tensor],
+                                                             batch))[-1]
+    return found
 
 
 def by_id(tokens, attribution, axes=1):

@@ -31,6 +31,7 @@ _HINTS = {
 _STATUS_WORDS = {
     "capped": "capped (the sum misses the difference by more than "
               f"{numerals.percent(TOLERANCE)})",
+    "unchecked": "without a sum to check (the method claims none)",
     "baseline_equal": "baseline equal (no difference to explain)",
 }
 

@@ -40,6 +40,10 @@ NOT_CHECKED = Verdict(
 
 # Statuses that decide by themselves; for the others the numbers do.
 _BY_STATUS = {
+    "unchecked": Verdict(
+        "no sum to check", "fix",
+        "The attributions are by a method that does not account for a difference of scores, so "
+        "there is no sum to check."),
     "baseline_equal": Verdict(
         "nothing to explain: same output as the baseline", "fix",
         "The model says the same of the baseline, so there is no difference to explain; scores "

@@ -202,8 +202,11 @@ def text(check):
     verdict = "PASS" if check.passed else "FAIL"
     if check.apart is not None:
         lines += _apart(check.apart)
-    lines.append(f"{verdict}: {len(check.rows) - len(check.failing)} of {len(check.rows)} examples "
-                 "are within the tolerance" + (
+    judged = [row for row in check.rows if row.status != "unchecked"]
+    within = (f"{len(judged) - len(check.failing)} of {len(judged)} examples are within the "
+              "tolerance") if judged or not check.rows else (
+                  "the method's attributions sum to no known difference, which is not checked")
+    lines.append(f"{verdict}: {within}" + (
                      "" if check.apart is None or check.apart.passed
                      else "; examples of a batch are not independent"))
     return "\n".join(lines)
@@ -222,6 +225,8 @@ def _apart(apart):
 
 
 def _needed(row, check):
+    if row.status == "unchecked":
+        return "-"
     if row.status == "converged":
         return f"<= {check.steps}"
     if row.steps_needed:

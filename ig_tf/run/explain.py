@@ -122,7 +122,7 @@ def _result(loaded, record, name, values, answer, row, labels, vocabulary):
     features = {key.partition("/")[2]: float(value[row]) for key, value in answer.items()
                 if key.startswith("features/")}
     return results.Result(
-        id=name, status=results.status_of(**numbers),
+        id=name, status=requests.status(numbers),
         target=_target(loaded.metadata["target"], int(answer["target_index"][row]), labels),
         points=points, features=features, inputs=_shown_inputs(loaded, record, values), **numbers)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ig_tf.errors import RecordError
 from ig_tf.run.choices import OF_POINT, REFINEMENT, TARGET, rank, taken
 from ig_tf.run.results import NUMBERS, status_of
 
@@ -39,8 +40,16 @@ def answered(loaded, values, chosen, row_error=None):
 
 
 def numbers(answer, row):
-    """What a row says of itself."""
-    return {key: float(answer[key][row]) for key in NUMBERS}
+    """What a row says of itself; None: the method makes no such claim."""
+    return {key: float(answer[key][row]) if key in answer else None for key in NUMBERS}
+
+
+def status(found):
+    """The status of a row by its `numbers`."""
+    if found["completeness_error"] is None:
+        both = np.isfinite([found["prediction"], found["baseline_prediction"]])
+        return "unchecked" if all(both) else "invalid_input"
+    return status_of(**found)
 
 
 def _is_over(answer, row, row_error):
@@ -82,7 +91,15 @@ def _custom(loaded, values, chosen, targets, rung):
 
 
 def _fixed_baseline(loaded, key):
-    """The baseline of the export, for all examples [1, ...]."""
+    """The baseline of the export, for all examples [1, ...].
+
+    Raises:
+      RecordError: it is no single array.
+    """
+    if loaded.metadata["baseline_values"] is None:
+        raise RecordError(f"the exported baseline, {loaded.metadata['baseline']}, is no single "
+                          f"array at the points, so it cannot be sent as {key}: every record of "
+                          f"this signature has to say {key}.")
     array = np.asarray(loaded.metadata["baseline_values"][key.removeprefix(OF_POINT)])
     array = array.reshape([1] * (rank(loaded, key) - array.ndim) + list(array.shape))
     return array.astype(loaded.custom.inputs[key].dtype.as_numpy_dtype)

@@ -9,7 +9,8 @@ import numpy as np
 from ig_tf.errors import ResultsError
 from ig_tf.run.results_values import finite_or_none, float_array, float_or_nan, token_of
 
-STATUSES = ("converged", "capped", "baseline_equal", "invalid_input", "error")
+# "unchecked": of a method whose attributions sum to nothing that is known.
+STATUSES = ("converged", "capped", "unchecked", "baseline_equal", "invalid_input", "error")
 KINDS = ("tokens", "dense", "image", "one_hot", "pooled")
 
 # The numbers of a row.
