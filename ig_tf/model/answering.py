@@ -125,13 +125,13 @@ def _describe(info, graph_def, tensor):
     info.tensor_shape.CopyFrom(tf.TensorShape(shape).as_proto())
 
 
-def moved(model):
-    """Names of nodes of the working graph that do not compute what the model's own compute."""
-    own, edges = {node.name: node for node in model.graph_def.node}, Edges(model.working)
+def moved(before, after):
+    """Names of nodes of a changed graph that do not compute what the graph's own compute."""
+    own, edges = {node.name: node for node in before.node}, Edges(after)
     found = {name for name, node in edges.nodes.items()
              if name not in own or _plain(node) != _plain(own[name])}
     readers = {}
-    for node in model.working.node:
+    for node in after.node:
         for value in node.input:
             readers.setdefault(producer(value), []).append(node.name)
     queue = list(found)

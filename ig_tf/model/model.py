@@ -32,8 +32,9 @@ class Model:
       explained: a SignatureDef in place of the named one, where inputs were swapped or the
         outputs were named by tensor; None for the model's own.
       working: GraphDef in which these inputs are placeholders and scalars are fixed, or None.
-      feeds: the `Feed`s that were swapped in it.
-      fixes: the `Fix`es that were made in it.
+      feeds: the `Feed`s that were swapped, in it or, where the model became a SavedModel by being
+        read, in the model itself.
+      fixes: the `Fix`es that were made there.
       files: {place in the SavedModel: file to take it from}, variables and assets among them; a
         folder stands for an empty one.
       owner: what must live as long as the model (a temporary folder), or None.
