@@ -11,7 +11,7 @@ import ig_tf
 from ig_tf.errors import SignatureError
 from tests import builders
 from tests.old import write_queues
-from tests.test_feeds import CASES, FIXTURES, ROWS, SPARSE, network
+from tests.test_feeds import CASES, FIXTURES, ROWS, SPARSE, WORDS, network
 
 STEPS = 20
 TAKEN_BY = {  # where it is not QueueDequeue...V2
@@ -78,3 +78,27 @@ def test_what_is_written_answers_any_batch(name, tmp_path):
                                        differences(rows.astype(np.float64), 1), atol=1e-5)
             served = loader(tmp_path / "out", "serving_default")(**{key: rows})
             np.testing.assert_allclose(served["scores"], network(rows), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_a_sparse_tensor_is_one_input(name, tmp_path):
+    """What was packed in a queue or an iterator is taken as TensorFlow takes sparse tensors.
+
+    The network reads the mean of five vectors: each word has its fifth of the mean gradient.
+    """
+    model = load(name, outputs="scores")
+    info = model.signature.inputs["ids"]
+    assert list(model.signature.inputs) == ["ids"] and info.WhichOneof("encoding") == "coo_sparse"
+    assert [dim.size for dim in info.tensor_shape.dim] == [-1, -1]
+    ig_tf.save(ig_tf.instrument(model, target="scores:1", steps=STEPS), tmp_path / "out")
+    vectors = write_queues.TABLE[WORDS].astype(np.float64)
+    rows = vectors.mean(1)
+    expected = (vectors / 5 * (differences(rows, 1) / rows)[:, None]).sum(-1)
+    for loader in builders.LOADERS.values():
+        for count in (1, 3):
+            parts = {"ids_indices": np.argwhere(WORDS[:count] >= 0),
+                     "ids_values": WORDS[:count].ravel(), "ids_dense_shape": [count, 5]}
+            answer = loader(tmp_path / "out")(**parts)
+            np.testing.assert_allclose(answer["attributions/ids"], expected[:count], atol=1e-5)
+            served = loader(tmp_path / "out", "serving_default")(**parts)
+            np.testing.assert_allclose(served["scores"], network(rows[:count]), rtol=1e-5)

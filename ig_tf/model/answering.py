@@ -15,6 +15,7 @@ from ig_tf.model import feeds
 from ig_tf.model.edges import Edges
 from ig_tf.model.feed_names import sanitised, unique
 from ig_tf.model.feed_shapes import inferred
+from ig_tf.model.feed_sparse import inputs_of
 from ig_tf.model.model import SCOPE
 from ig_tf.model.nodes import canonical, producer
 
@@ -54,10 +55,14 @@ def answering(model, outputs=None, feed=None, fixed=None):
         return model
     explained = meta_graph_pb2.SignatureDef()
     explained.CopyFrom(signature)
-    for one in prepared.feeds:
-        info = explained.inputs[one.name]
-        info.name, info.dtype = prepared.inputs[one.name], one.dtype.as_datatype_enum
-        info.tensor_shape.CopyFrom(one.shape.as_proto())
+    swapped = {one.name: one for one in prepared.feeds}
+    for key, tensor in inputs_of(prepared.feeds, prepared.inputs).items():
+        if isinstance(tensor, str):
+            explained.inputs[key].name = tensor
+            explained.inputs[key].dtype = swapped[key].dtype.as_datatype_enum
+            explained.inputs[key].tensor_shape.CopyFrom(swapped[key].shape.as_proto())
+        else:
+            explained.inputs[key].CopyFrom(tensor)
     replaced = dict(zip(wanted, prepared.outputs))
     for key in keys:
         explained.outputs[key].name = replaced.get(explained.outputs[key].name, "")

@@ -8,7 +8,7 @@ should be asked for (keep_prob) are fixed, by feeds.py.
 import dataclasses
 
 from ig_tf.errors import SignatureError
-from ig_tf.model import feeds, named, prune
+from ig_tf.model import feed_sparse, feeds, named, prune
 from ig_tf.model.nodes import canonical, producer
 
 
@@ -86,6 +86,7 @@ def _swapped(made, asked):
     swapped = {key: canonical(tensor) for key, tensor in prepared.inputs.items()}
     inputs = {key: swapped.pop(key, info) for key, info in made.inputs.items()}
     outputs = {key: _renamed(info, stands) for key, info in made.outputs.items()}
+    swapped = feed_sparse.inputs_of([one for one in prepared.feeds if one.name in swapped], swapped)
     return Fed(prepared.graph_def, {**inputs, **swapped}, outputs, tuple(prepared.notes),
                prepared.feeds, prepared.fixes)
 

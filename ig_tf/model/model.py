@@ -129,7 +129,8 @@ class Model:
         found = {"feeds": {one.tensor + _shape_text(one.shape): one.name for one in self.feeds},
                  "fixes": {one.placeholder: one.described()["value"] for one in self.fixes}}
         if self.signature_name == NAMED_OUTPUTS:
-            own = {self.signature.inputs[one.name].name: one.tensor for one in self.feeds}
+            inputs = self.inputs()
+            own = {inputs[one.name]: one.tensor for one in self.feeds}
             found["outputs"] = {key: own.get(name, name) for key, name in self.outputs().items()}
         return found
 
