@@ -127,10 +127,18 @@ def open_v1(path, signature="attributions"):
     assert found.method_name == "tensorflow/serving/predict"
 
     def run(**given):
-        feed = {found.inputs[name].name: value for name, value in given.items()}
+        feed = {_fed_at(found, name): value for name, value in given.items()}
         return session.run({key: info.name for key, info in found.outputs.items()}, feed)
 
     return run
+
+
+def _fed_at(signature, name):
+    """The tensor of an input, or of the part NAME_indices, NAME_values or NAME_dense_shape."""
+    for key, info in signature.inputs.items():
+        if info.WhichOneof("encoding") == "coo_sparse" and name.startswith(key + "_"):
+            return getattr(info.coo_sparse, f"{name.removeprefix(key + '_')}_tensor_name")
+    return signature.inputs[name].name
 
 
 LOADERS = {"v1": open_v1, "v2": open_v2}
