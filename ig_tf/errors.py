@@ -53,6 +53,10 @@ class OutputError(IgTfError):
     """The output exists already, or cannot be written."""
 
 
+class ExplanationMetadataError(IgTfError):
+    """An explanation_metadata.json cannot be read, or does not say what it must."""
+
+
 class RecordError(IgTfError):
     """An input record or an input file does not fit the model's signature."""
 

@@ -71,6 +71,11 @@ _RUNTIME = flags.DEFINE_string(
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Show the plan, write no model.")
 _PLAN = flags.DEFINE_string("plan", None, "Write the plan as JSON to this file.")
 _LINK = flags.DEFINE_bool("link", False, "Hard links instead of copies of variables and assets.")
+_EXPLANATION = flags.DEFINE_string(
+    "explanation_metadata", None, "An explanation_metadata.json (of Google's Explainable AI SDK) "
+    "to take points, groups, baselines and the output from; --target and --baseline go first.")
+_WRITE_EXPLANATION = flags.DEFINE_string(
+    "write_explanation_metadata", None, "Write the plan in that form too, to this file.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an output that exists.")
 
 
@@ -81,8 +86,9 @@ def main(_):
     if not _DRY_RUN.value and not _OUTPUT.value:
         raise IgTfError("--output=DIR is needed (or --dry_run, to see the plan only).")
     model = model_flags.load()
-    plan = api.instrument(model, values.target, model_flags.points(values.points),
-                          _BASELINE.value, _steps(), _RULE.value, _ROWS.value, _CUSTOM.value,
+    followed, located, baseline = _followed(model, values)
+    plan = api.instrument(located, values.target, model_flags.points(values.points),
+                          baseline, _steps(), _RULE.value, _ROWS.value, _CUSTOM.value,
                           _RUNTIME.value, _METHOD.value)
     described = plan.described()
     print(describe.plan_text(described))
@@ -91,6 +97,10 @@ def main(_):
         print("\n" + calibration.text(plan.calibration))
     if _PLAN.value:
         results.write_file(_PLAN.value, json.dumps(described, indent=1, sort_keys=True).encode())
+    if _WRITE_EXPLANATION.value:
+        from ig_tf import explanation_metadata
+        written = explanation_metadata.written(plan, followed)
+        results.write_file(_WRITE_EXPLANATION.value, json.dumps(written, indent=1).encode())
     if _DRY_RUN.value:
         print("\ndry run: nothing was written")
         return 0
@@ -100,6 +110,19 @@ def main(_):
     print(f"\nwrote {_OUTPUT.value}: its signature `attributions` answers in any TensorFlow")
     print(f"next: ig-tf attribute --model={_OUTPUT.value} --input=FILE --output=results.jsonl")
     return 0
+
+
+def _followed(model, values):
+    """(the explanation metadata or None, what shall be instrumented, its baseline)."""
+    if not _EXPLANATION.value:
+        return None, model, _BASELINE.value
+    if values["points"].present:
+        raise IgTfError("--explanation_metadata names the points: leave --points out.")
+    from ig_tf import explanation_metadata
+    followed = explanation_metadata.read(_EXPLANATION.value)
+    located = followed.locate(model, values.target)
+    baseline = _BASELINE.value if _BASELINE.present else followed.baseline(located.cut.points)
+    return followed, located, baseline
 
 
 def _steps():
