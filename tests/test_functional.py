@@ -50,3 +50,27 @@ def test_a_ragged_tensor_inside(kind, tmp_path):
     assert width >= 4 and not expected[:, width:].any()
     np.testing.assert_allclose(found["attributions/ids"], expected[:, :width], rtol=1e-10,
                                atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", builders.SAVERS)
+def test_the_words_of_a_ragged_tensor(kind, tmp_path):
+    """A square of each word: v_t * v_t of each word. Batches hold examples of one length; others
+    are refused, and never told apart wrongly (2 and 4 words are not twice 3)."""
+    def model(ids, table):
+        ragged = tf.RaggedTensor.from_tensor(ids, padding=0)
+        vectors = tf.ragged.map_flat_values(
+            lambda flat: tf.nn.embedding_lookup(table, flat) ** 2, ragged)
+        return tf.reduce_sum(tf.reduce_sum(vectors, 1), 1)
+
+    made = builders.build(tmp_path, model, {"ids": builders.spec([None, 5], tf.int64)},
+                          {"table": TABLE}, kind, steps=2)
+    for ids in ([[1, 2, 4, 0, 0]], [[1, 2, 0, 0, 0], [3, 3, 0, 0, 0], [6, 5, 0, 0, 0]]):
+        ids = np.array(ids)
+        found = made.run(ids=ids)
+        width = (ids > 0).sum(1)[0]
+        np.testing.assert_allclose(found["attributions/ids"],
+                                   (TABLE[ids[:, :width]] ** 2).sum(-1), rtol=1e-10)
+        np.testing.assert_array_equal(found["tokens/ids"], ids[:, :width])
+    for ids in ([[1, 2, 0, 0, 0], [3, 3, 4, 6, 0]], [[1, 2, 0, 0, 0], [3, 3, 4, 0, 0]]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="different numbers of rows"):
+            made.run(ids=np.array(ids))

@@ -172,8 +172,8 @@ def _alone_each(recipe, values, asked, measure):
         mine = surgery.copy(recipe.work, recipe.prefix, {**shared, **sliced})
         mine.update(sliced)
         # One example must give one row; anything else is no value per example.
-        rows = [tf.ensure_shape(front.unfolded(point, mine[point.tensor], 1), [1, *point.shape[1:]])
-                for point in recipe.points]
+        rows = [tf.ensure_shape(front.unfolded(point, as_many(point, mine[point.tensor], 1, (
+            values[point.tensor], examples)), 1), [1, *point.shape[1:]]) for point in recipe.points]
         extras = {name: (mine[name], 0) for name in recipe.copy.per_example}
         scores = examples_first(mine[goal], recipe.target.axis)
         scores = tf.ensure_shape(scores, [1, *scores.shape[1:]])
@@ -196,6 +196,27 @@ def _alone_each(recipe, values, asked, measure):
         lambda: tf.map_fn(explain, tf.range(examples), parallel_iterations=1,
                           fn_output_signature=specs),
         lambda: nothing(specs, [row.width for row in measure.rows]))
+
+
+def as_many(point, tensor, examples, batch=None):
+    """A folded point's tensor, checked: each example has as many rows as the others.
+
+    Args:
+      point: a `Point`.
+      tensor: its tensor, of so many examples.
+      examples: their number.
+      batch: the same two of the whole batch, where they are not these.
+    """
+    if not point.folded:
+        return tensor
+    whole, count = batch or (tensor, examples)
+    each = tf.shape(whole)[0] // tf.maximum(count, 1)
+    fits = tf.debugging.assert_equal(tf.shape(tensor)[0], each * examples, message=(
+        f"point {point.name}: the examples of this batch have different numbers of rows (a ragged "
+        "tensor), which one answer cannot hold. Send examples of one length together, or choose "
+        "points behind the sum or mean of the rows."))
+    with tf.control_dependencies([fits] if fits is not None else []):
+        return tf.identity(tensor)
 
 
 def _pinned(target, scores, request):

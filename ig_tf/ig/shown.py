@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from ig_tf.ig import front, integrate, loops
-from ig_tf.ig.measure import RowSpec
+from ig_tf.ig.measure import RowSpec, as_many
 from ig_tf.ig.methods import CHANGE, NOTHING
 from ig_tf.ig.tokens import longest, padding, per_id, sent
 from ig_tf.points.sent import CROSSES
@@ -14,7 +14,7 @@ TIMES = {CHANGE: integrate.attributions, NOTHING: integrate.gradients}
 
 def rows_of(point, recipe, values, batch):
     """{key: RowSpec} of what a point shows; alone, an example may be narrower than in its batch."""
-    tensor = front.unfolded(point, values[point.tensor], batch)
+    tensor = front.unfolded(point, as_many(point, values[point.tensor], batch), batch)
     wide = integrate.accumulator(tensor.dtype)
     if not point.bag:
         return {f"attributions/{point.name}":
