@@ -59,6 +59,10 @@ def resolve(given, located):
       RecordError: a file cannot be read, or its values do not fit.
     """
     if isinstance(given, Baseline):
+        names = {point.name for point in located.cut.points}
+        if {*given.values, *given.led} != names:
+            raise BaselineError(f"the baseline is of the points {', '.join(sorted(given.values))}; "
+                                f"the points are: {', '.join(sorted(names))}.")
         return given
     if isinstance(given, Records):
         return given.baseline(located)
@@ -97,8 +101,9 @@ def said(recipe):
         kept = [key for key, tensor in work.inputs.items() if key not in baseline.inputs
                 and led_points & surgery.downstream([tensor])]
         zero = [point.name for point in recipe.points if point.name not in baseline.led]
+        computed = ", ".join(baseline.led) if zero else "all points"
         found += [f"baseline: {', '.join(baseline.inputs)} are the baseline's, and the model "
-                  f"computes {', '.join(baseline.led)} of them"
+                  f"computes {computed} from them"
                   + (f"; {', '.join(kept)} stay as in the request" if kept else "")
                   + (f"; {', '.join(zero)} start at zero" if zero else "")]
     if recipe.samples > 1:
@@ -250,7 +255,9 @@ def _inputs_of_ids(located):
             key = work.sparse[name][1] if name in work.sparse else name
             if point.kind in ("dense", "image") or key not in work.inputs:
                 continue
-            if work.inputs[key].dtype.is_integer or work.inputs[key].dtype == tf.string:
+            dtype = work.inputs[key].dtype
+            read = work.tensor(point.tokens).dtype if point.tokens else dtype
+            if dtype.is_integer or dtype == tf.string or read.is_integer:  # of floats: no buckets
                 found[name] = key
     return found
 
