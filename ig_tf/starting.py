@@ -95,14 +95,16 @@ def led(text, inputs, located, weights=None):
 
 def said(recipe):
     """Sentences for the plan: what a baseline of inputs leaves as it is, and what a method is."""
-    found, baseline, work = [], recipe.baseline, recipe.work
+    found, baseline, names = [], recipe.baseline, recipe.work.input_names()
+    inputs = recipe.work.inputs
     if baseline.led:
         led_points = {point.tensor for point in recipe.points if point.name in baseline.led}
-        kept = [key for key, tensor in work.inputs.items() if key not in baseline.inputs
-                and led_points & surgery.downstream([tensor])]
+        replaced = sorted({names[inputs[key].name] for key in baseline.inputs})
+        kept = sorted({names[tensor.name] for tensor in inputs.values()
+                       if led_points & surgery.downstream([tensor])} - set(replaced))
         zero = [point.name for point in recipe.points if point.name not in baseline.led]
         computed = ", ".join(baseline.led) if zero else "all points"
-        found += [f"baseline: {', '.join(baseline.inputs)} are the baseline's, and the model "
+        found += [f"baseline: {', '.join(replaced)} are the baseline's, and the model "
                   f"computes {computed} from them"
                   + (f"; {', '.join(kept)} stay as in the request" if kept else "")
                   + (f"; {', '.join(zero)} start at zero" if zero else "")]
