@@ -81,9 +81,12 @@ class _Bench:
                     "points": [point["tensor"] for point in metadata["points"]],
                     "baseline": None, "steps": metadata["rule"]["steps"],
                     "rule": metadata["rule"]["name"], **changes}
-        method = methods.resolve(metadata["method"]["text"])
-        if method.row.nodes != methods.ALONG:  # it has its own
-            settings.update(rule=None, steps=None)
+        method = methods.resolve(metadata.get("method", {}).get("text", methods.DEFAULT))
+        if method.row.nodes != methods.ALONG:  # it has no rule; its steps are of all baselines
+            settings.update(rule=changes.get("rule"), steps=None)
+        if method.row.nodes == methods.STRATA:
+            steps = changes.get("steps", metadata["rule"]["steps"])
+            settings["steps"] = steps * metadata["baseline_samples"]["count"]
         baseline = settings.pop("baseline")
         located = api.locate(model, settings.pop("target"), settings.pop("points"))
         values = metadata["baseline_values"]

@@ -59,6 +59,10 @@ def resolve(given, located):
       RecordError: a file cannot be read, or its values do not fit.
     """
     if isinstance(given, Baseline):
+        names = {point.name for point in located.cut.points}
+        if {*given.values, *given.led} != names:
+            raise BaselineError(f"the baseline is of the points {', '.join(sorted(given.values))}; "
+                                f"the points are: {', '.join(sorted(names))}.")
         return given
     if isinstance(given, Records):
         return given.baseline(located)
@@ -91,14 +95,17 @@ def led(text, inputs, located, weights=None):
 
 def said(recipe):
     """Sentences for the plan: what a baseline of inputs leaves as it is, and what a method is."""
-    found, baseline, work = [], recipe.baseline, recipe.work
+    found, baseline, names = [], recipe.baseline, recipe.work.input_names()
+    inputs = recipe.work.inputs
     if baseline.led:
         led_points = {point.tensor for point in recipe.points if point.name in baseline.led}
-        kept = [key for key, tensor in work.inputs.items() if key not in baseline.inputs
-                and led_points & surgery.downstream([tensor])]
+        replaced = sorted({names[inputs[key].name] for key in baseline.inputs})
+        kept = sorted({names[tensor.name] for tensor in inputs.values()
+                       if led_points & surgery.downstream([tensor])} - set(replaced))
         zero = [point.name for point in recipe.points if point.name not in baseline.led]
-        found += [f"baseline: {', '.join(baseline.inputs)} are the baseline's, and the model "
-                  f"computes {', '.join(baseline.led)} of them"
+        computed = ", ".join(baseline.led) if zero else "all points"
+        found += [f"baseline: {', '.join(replaced)} are the baseline's, and the model "
+                  f"computes {computed} from them"
                   + (f"; {', '.join(kept)} stay as in the request" if kept else "")
                   + (f"; {', '.join(zero)} start at zero" if zero else "")]
     if recipe.samples > 1:
@@ -250,7 +257,9 @@ def _inputs_of_ids(located):
             key = work.sparse[name][1] if name in work.sparse else name
             if point.kind in ("dense", "image") or key not in work.inputs:
                 continue
-            if work.inputs[key].dtype.is_integer or work.inputs[key].dtype == tf.string:
+            dtype = work.inputs[key].dtype
+            read = work.tensor(point.tokens).dtype if point.tokens else dtype
+            if dtype.is_integer or dtype == tf.string or read.is_integer:  # of floats: no buckets
                 found[name] = key
     return found
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ig_tf.graph import surgery
 from ig_tf.graph.shape_values import known_entries
-from ig_tf.ig import front, integrate, samples
+from ig_tf.ig import curves, front, integrate, samples
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
 from ig_tf.ig.layout import examples_first, one_fold
 from ig_tf.ig.recipe import Mode
@@ -99,10 +99,14 @@ def _path(recipe, asked, xs, values, extras, index, shared, sizes=None, sample=0
         answer = surgery.copy(recipe.work, recipe.copy, given)[recipe.target.tensor]
         return asked.rows(answer, rows[0])
 
+    ends, starts = line.ends, line.starts
+    if recipe.method.path:
+        ends, starts, extras, scores = curves.on_curve(recipe.method, line, extras, scores)
+
     def function(rows, given_extras):
         return _selected(recipe.target, scores(rows, given_extras), given_extras.get(TOP))
 
-    return integrate.Path(function, scores, line.ends, line.starts, extras,
+    return integrate.Path(function, scores, ends, starts, extras,
                           tuple(place.silent for place in recipe.front.places), line, resized,
                           _of_request(recipe, shared, sizes or {}),
                           rule=samples.rule(recipe, sample))

@@ -100,11 +100,14 @@ class Method:
       name: a key of METHODS.
       noise: `Noise`, or None.
       seed: of the nodes that are drawn.
+      path: None for the straight one, or a function(alpha, x, start) -> places, in TensorFlow:
+        tensors of one shape, and alpha has one for each number, which alone may move that number.
     """
 
     name: str = DEFAULT
     noise: object = None
     seed: int = 0
+    path: object = None
 
     def __post_init__(self):
         if self.name not in METHODS:
@@ -117,6 +120,15 @@ class Method:
             raise MethodError(f"{self.name} draws no nodes, so it has no seed of its own; that of "
                               "noise is noise=DEVIATION,COUNT,SEED.")
 
+        if self.path and (self.row.nodes == AT_X or self.row.factor == NOTHING):
+            raise MethodError(f"{self.name} takes no path of its own: the derivative of a path "
+                              "stands in place of x - baseline.")
+
+    @property
+    def factor(self):
+        """What the sum is multiplied with; a path of one's own has moved by 1 in alpha."""
+        return NOTHING if self.path else self.row.factor
+
     @property
     def row(self):
         return METHODS[self.name]
@@ -128,9 +140,11 @@ class Method:
 
     @property
     def text(self):
-        """`resolve` makes the same of it again."""
+        """`resolve` makes the same of it again, but for a path."""
         return ":".join([self.name, *([f"seed={self.seed}"] if self.seed else []),
-                         *([self.noise.text()] if self.noise else [])])
+                         *([self.noise.text()] if self.noise else []),
+                         *([f"path={getattr(self.path, '__name__', 'path')}"] if self.path
+                           else [])])
 
     def calibrated(self, rule):
         """Refuses a calibration, which measures how far sums are from F(x) - F(baseline).
@@ -148,7 +162,7 @@ class Method:
 
     def keeps_ids(self):
         """Whether pooled ids can have shares: of the change from zero to what they pooled to."""
-        return self.row.factor == CHANGE and self.noise is None
+        return self.factor == CHANGE and self.noise is None
 
     def rule(self, asked, steps, samples):
         """The nodes of a path.
@@ -180,7 +194,7 @@ class Method:
         draws = self.noise.count if self.noise else 1
         probes = getattr(rule, "probes", 0)
         return {"name": self.name, "text": self.text, "paper": self.row.paper,
-                "times": self.row.factor, "nodes": self.row.nodes, "sums": self.sums,
+                "times": self.factor, "nodes": self.row.nodes, "sums": self.sums,
                 "baselines": baseline.count, "noise": self.noise and dataclasses.asdict(self.noise),
                 "gradients_per_example": baseline.count * draws * rule.steps,
                 "probes_per_example": baseline.count * draws * probes}
@@ -214,6 +228,9 @@ def resolve(given):
     found = {}
     for option in options:
         key, equals, value = option.partition("=")
+        if key == "path":
+            raise MethodError(f"the path of method {given!r} is a function in Python: Method(NAME, "
+                              "path=FUNCTION).")
         if key not in _OPTIONS or not equals or key in found:
             raise MethodError(f"{option!r} of method {given!r} is none of noise=DEVIATION,COUNT"
                               "[,SEED] and seed=NUMBER, each once.")

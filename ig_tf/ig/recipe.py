@@ -100,6 +100,8 @@ def prepare(work, layout, target, points, baseline, rule, rows_per_chunk=None,
 
     `frontier`: chooses where the path is integrated; `affine.at_points` for the points themselves.
     """
+    if method.path:
+        frontier = affine.at_points  # a path that is bent is not straight behind an affine op
     states = layout.states
     tensors = [work.tensor(point.tensor) for point in points]
     goal = work.tensor(target.tensor)

@@ -93,7 +93,7 @@ def _filled(key, array, place, sent, axis):
     others = [other for other in range(value.shape.rank) if other != axis]
     fits = tf.debugging.Assert(
         tf.reduce_all(tf.equal(tf.gather(tf.shape(value), others), tf.gather(wanted, others))),
-        [f"baseline: its input {key!r} does not fit: found shape", tf.shape(value),
+        [f"baseline: its input {key} does not fit: found shape", tf.shape(value),
          "for a request of shape", wanted, f"(axis {axis} has the examples)"])
     with tf.control_dependencies([fits]):
         return tf.broadcast_to(value, wanted)

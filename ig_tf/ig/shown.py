@@ -30,7 +30,7 @@ def integrated(recipe, path, values, request):
     """What each point shows, each point's total, and F at the baseline."""
     start = path.function(path.baselines, path.fixed)
     integrals = path.line.pulled_back(loops.integrals(recipe, path, request))
-    attributions, totals = TIMES[recipe.method.row.factor](path.line, integrals)
+    attributions, totals = TIMES[recipe.method.factor](path.line, integrals)
     shown = []
     for point, attribution, integral in zip(recipe.points, attributions, integrals):
         batch = tf.shape(attribution)[0]

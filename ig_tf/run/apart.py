@@ -142,7 +142,7 @@ def _another(row, other):
 
 def _scales(batch):
     """{key: size of the numbers of its kind}: attributions and totals together, else its own."""
-    shares = [key for key in batch if key.startswith(("attributions/", "features/"))]
+    shares = [key for key in batch if key.startswith(("attributions/", "features/", "spread/"))]
     largest = max((_size(batch[key]) for key in shares), default=0)
     scores = max(_size(batch[key]) for key in ("prediction", "baseline_prediction"))
     found = {key: largest for key in shares}

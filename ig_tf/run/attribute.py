@@ -77,6 +77,10 @@ def explainer_of(loaded, labels=None, vocabulary=None, row_error=None, target_co
       RecordError: the artifact does not take what is asked for.
     """
     if row_error is not None:
+        method = loaded.metadata.get("method", {"sums": True})
+        if not method["sums"]:
+            raise RecordError(f"row error {row_error:g}: attributions by {method['text']} do not "
+                              "sum to a difference of scores, so they have no such error.")
         choices.require(loaded, [choices.REFINEMENT], f"row error {row_error:g}")
     common = {} if baselines is None else choices.common_baselines(baselines)
     return explain.Explainer(loaded, choices.Choices(loaded, target_column, common), labels,

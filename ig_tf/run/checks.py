@@ -18,7 +18,7 @@ class Row:
 
     Attributes:
       id: of the record.
-      status: of the result (converged, capped, baseline_equal, invalid_input).
+      status: of the result (converged, capped, unchecked, baseline_equal, invalid_input).
       prediction, baseline_prediction, relative_error: as attributed.
       steps_needed: nodes that bring the error under the tolerance, and keep it there when they
         are doubled (once is luck); None where no number up to `steps_tried` does, or where the
