@@ -78,9 +78,7 @@ class Plan:
             "choices": list(self.model.chosen) + ([recipe.target.chosen]
                                                   if recipe.target.chosen else [])
             + recipe.layout.chosen(),
-            "target": {"output": recipe.target.output, "index": _index(recipe.target),
-                       "tensor": recipe.target.source, "text": recipe.target.text(),
-                       "rows": recipe.target.folds or "one per example"},
+            "target": recipe.target.described(recipe.work),
             "points": [point.described() for point in recipe.points],
             "feeds": [feed.described() for feed in self.model.feeds],
             "fixes": [fix.described() for fix in self.model.fixes],
@@ -257,12 +255,6 @@ def _outputs(traced):
         described[key] = {"dtype": tf.as_dtype(dtype).name,
                           "shape": [dim.size for dim in shape.dim]}
     return described
-
-
-def _index(target):
-    if isinstance(target.index, targets.Difference):
-        return target.index_text()
-    return list(target.index) if isinstance(target.index, tuple) else target.index
 
 
 def _changed(recipe):

@@ -104,7 +104,8 @@ def prepare(work, layout, target, points, baseline, rule, rows_per_chunk=None,
             work, inputs, list({t.name: t for t in [*tensors, *outside, goal]}.values()),
             {name: state for name, state in alone.items() if state == SHARED})
     return Recipe(work, target, tuple(points), baseline, rule, front, copy, prefix, reason,
-                  rows_per_chunk, _bytes_per_row(work, copy), layout, runtime=runtime)
+                  rows_per_chunk, _bytes_per_row(work, copy, target.count or 1), layout,
+                  runtime=runtime)
 
 
 def _refuse_values(states, tensors):
@@ -162,7 +163,7 @@ def _alone(work, inputs):
             for op in work.graph.get_operations() for tensor in op.outputs}
 
 
-def _bytes_per_row(work, copy):
+def _bytes_per_row(work, copy, scores):
     total = 0
     operations = {op.name: op for op in work.graph.get_operations()}
     for name in copy.operations:
@@ -170,4 +171,4 @@ def _bytes_per_row(work, copy):
             if tensor.dtype.is_floating and tensor.shape.rank:
                 dims = [dim or 1 for dim in tensor.shape.as_list()[1:]]
                 total += int(np.prod(dims)) * tensor.dtype.size
-    return 2 * total  # forward values are kept for the backward pass
+    return (1 + scores) * total  # forward values are kept for the backward pass of each score

@@ -23,9 +23,18 @@ def rows_of(point, recipe, values, batch):
 
 
 def integrated(recipe, path, values, request):
-    """What each point shows, each point's total, and F at the baseline."""
-    start = path.function(path.baselines, path.fixed)
-    integrals = path.line.pulled_back(loops.integrals(recipe, path, request))
+    """For each F in turn: what each point shows, each point's total, and F at the baseline."""
+    starts = path.function(path.baselines, path.fixed)
+    integrals, width = loops.integrals(recipe, path, request), len(path.inputs)
+    found = []
+    for place, start in enumerate(starts):
+        mine = path.line.pulled_back(integrals[place * width:(place + 1) * width])
+        found += [*_of_one(recipe, path, values, mine), start]
+    return found
+
+
+def _of_one(recipe, path, values, integrals):
+    """What each point shows of the integrals of one F, and each point's total."""
     attributions = integrate.attributions(path.line, integrals)
     shown = []
     for point, attribution, integral in zip(recipe.points, attributions, integrals):
@@ -34,7 +43,7 @@ def integrated(recipe, path, values, request):
                   else [attribution])
     totals = [tf.reduce_sum(tf.cast(attribution, tf.float64), tf.range(1, tf.rank(attribution)))
               for attribution in attributions]  # parts may cancel
-    return [*shown, *totals, start]
+    return [*shown, *totals]
 
 
 def keys_of(point, work, values, found):
