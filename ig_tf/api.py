@@ -9,7 +9,7 @@ from ig_tf.export import compiling, meta_graph
 from ig_tf.export import saved_model as writer
 from ig_tf.graph import batch_axes
 from ig_tf.graph import work as working
-from ig_tf.ig import attach, baselines, quadrature, targets
+from ig_tf.ig import attach, baselines, python_output, quadrature, targets
 from ig_tf.ig import recipe as recipes
 from ig_tf.ig import request as requests
 from ig_tf.ig import runtime as runtimes
@@ -149,14 +149,18 @@ def locate(model, target=None, points=locating.AUTO):
 
     Args:
       model: a `Model` from `load`.
-      target: OUTPUT, OUTPUT:INDEX, OUTPUT:top, or None to choose.
+      target: as in `instrument`.
       points: "auto" or an iterable of names of points, signature inputs or tensors.
 
     Returns:
       A `Located`.
     """
     work = working.build(model)
-    chosen = targets.resolve(work, target)
+    function = None
+    if callable(target):
+        model, function = python_output.added(model, work, target)
+        work, target = working.build(model), function
+    chosen = dataclasses.replace(targets.resolve(work, target), function=function)
     goal = work.tensor(chosen.tensor)
     _refuse_random(work, goal)
     layout = batch_axes.find(work, goal)
@@ -187,7 +191,8 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
     Args:
       model: a `Model` from `load`, or a `Located` from `locate` (then `target` and `points` are
         already chosen).
-      target: OUTPUT, OUTPUT:INDEX, OUTPUT:A-B, OUTPUT:top, or None to choose.
+      target: OUTPUT, OUTPUT:INDEX, OUTPUT:A-B, OUTPUT:top, OUTPUT:top5, OUTPUT:all (see
+        `ig_tf.ig.index`), a function of {output: tensor} to a tensor [batch], or None to choose.
       points: "auto" or names.
       baseline: "zeros", a number, {point name: number or array}, or an .npz file.
       steps: number of nodes on the path, 1 to 4096, or an `ig_tf.calibration.Calibration` that

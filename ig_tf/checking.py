@@ -45,7 +45,8 @@ def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.M
     if results:
         say("comparing a batch with its examples one by one")
         rows_apart = apart.measure(loaded, some_records(loaded, input, limit))
-    if results and not loaded.folded:
+    fixed = _untried(loaded.metadata["target"], loaded.folded)
+    if results and not fixed:
         with tempfile.TemporaryDirectory() as folder:
             bench = _Bench(loaded, input, folder, say)
             rows, entropy = _profiled(bench, rows, failing)
@@ -54,7 +55,18 @@ def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.M
                 tried = _tried(bench, failing, tolerance)
     steps = loaded.metadata["rule"]["steps"]
     return checks.Check(tuple(rows), tolerance, steps, entropy, tuple(tried),
-                        checks.advice(rows, entropy, tried, tolerance, steps), rows_apart)
+                        checks.advice(rows, entropy, tried, tolerance, steps) + fixed, rows_apart)
+
+
+def _untried(target, several):
+    """Why no other settings were tried, as sentences; none where they can be."""
+    if target.get("function"):
+        return (f"Other settings were not tried: the target is {target['function']}. Try them "
+                "there, with `instrument` and `attribute`.",)
+    if several:
+        return (f"Other settings were not tried: the target {target['text']} is several numbers of "
+                "an example. Instrument with one of them and check that.",)
+    return ()
 
 
 def _worst_and_median(failing, rows):

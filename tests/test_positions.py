@@ -51,11 +51,10 @@ def test_each_place_is_what_it_is_by_itself(saved, tmp_path, target, at):
         one = builders.explain(saved, tmp_path / str(place), target=at.format(place), steps=STEPS)
         one = one.run(ids=IDS)
         for key, value in found.items():
-            if key == "target_index" and target.endswith(("each,2", "1,each")):
+            if key == "target_index" and "top" not in target:
                 continue  # of one place the index says the place too
             np.testing.assert_allclose(value[:, place], one[key], rtol=1e-9, atol=CLOSE,
-                                       err_msg=key) if value.dtype.kind == "f" else (
-                np.testing.assert_array_equal(value[:, place], one[key], key))
+                                       err_msg=key)
     later = np.abs(found[f"attributions/{name}"])[:, 1, 2:]
     assert not later.any()  # no tag sees the words behind it
 
@@ -66,8 +65,9 @@ def test_lengths_come_with_the_request(saved, tmp_path):
         ids = np.random.default_rng(5).integers(0, 6, shape)
         found = run(ids=ids)
         assert found["prediction"].shape == shape
-        assert found["attributions/ids"].shape == (*shape, shape[1])
-        assert not shape[0] or found["completeness_error"].max() < 1e-3
+        if shape[0]:
+            assert found["attributions/ids"].shape == (*shape, shape[1])
+            assert found["completeness_error"].max() < 1e-3
 
 
 def coupled(ids):

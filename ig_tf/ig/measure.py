@@ -46,15 +46,16 @@ class TargetRows:
         count = self.examples if beside is None else tf.shape(beside)[0]
         return one_fold(tensor, self.target.folds, count, self.fold)
 
-    def checks(self, tensor):
-        """Of one example alone, which may have fewer places than in its batch."""
+    def checked(self, tensor):
+        """The same for one example alone, which may have fewer places than in its batch."""
         if self.target.each is None:
-            return []
+            return self
         count = tf.shape(examples_first(tensor, self.target.axis))[self.target.each + 1]
         there = tf.debugging.Assert(self.fold < count, [
             f"target {self.target.text()}: alone an example has only", count, "places, in its "
             "batch it has more: send examples of different lengths in requests of their own"])
-        return [there] if there is not None else []
+        with tf.control_dependencies([there] if there is not None else []):
+            return dataclasses.replace(self, fold=tf.identity(self.fold))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,8 +191,8 @@ def _alone_each(recipe, values, asked, measure):
                 for point in recipe.points]
         extras = {name: (mine[name], 0) for name in recipe.copy.per_example}
         alone = asked.of(example)
-        with tf.control_dependencies(alone.rows.checks(mine[goal])):
-            scores = alone.rows(mine[goal])
+        alone = dataclasses.replace(alone, rows=alone.rows.checked(mine[goal]))
+        scores = alone.rows(mine[goal])
         scores = tf.ensure_shape(scores, [1, *scores.shape[1:]])
         index = pinned(recipe.target, scores, alone.request.target)
         path = _path(recipe, alone, rows, {**shared, **mine}, extras, index, shared)

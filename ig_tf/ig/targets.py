@@ -84,7 +84,7 @@ class Target:
                 **({"each": self.each} if self.each is not None else {}),
                 **({"count": self.count} if self.count else {}),
                 **({"meanings": meanings} if meanings else {}),
-                **({"function": self.function} if self.function else {}),
+                **({"function": f"{self.function}, given in Python"} if self.function else {}),
                 **({"scores_behind": behind} if behind else {})}
 
 
@@ -169,6 +169,8 @@ def before_squashing(work, target):
       NODE:INDEX as --target takes it, or None where the target is no probability.
     """
     op = _squashed_by(work.tensor(target.tensor))
+    if target.function:  # what it is made of has no name that a user could ask for
+        return None
     if op.type not in _PROBABILITY_OPS:
         return None
     node = source_name(op.inputs[0].name).removesuffix(":0")
