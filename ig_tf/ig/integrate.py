@@ -254,15 +254,20 @@ def weighted_gradients(path, rows, extras, weights):
     The weights enter as the upstream gradient, which costs nothing; in half precision they would
     lose too much there and are multiplied in afterwards.
     """
-    return [gradient for value in path.function(rows, extras)
-            for gradient in _weighted(path, rows, value, weights)]
+    found, before = [], []
+    for value in path.function(rows, extras):
+        before = _weighted(path, rows, value, weights, before)
+        found += before
+    return found
 
 
-def _weighted(path, rows, value, weights):
-    """The weighted gradients of one F."""
+def _weighted(path, rows, value, weights, before):
+    """The weighted gradients of one F, once some tensors are there: one backward pass after the
+    other has the memory of one, and a CPU's caches."""
     narrow = value.dtype.size < 4
-    upstream = tf.ones_like(value) if narrow else tf.broadcast_to(
-        tf.cast(weights, value.dtype), tf.shape(value))
+    with tf.control_dependencies(before):
+        upstream = tf.ones_like(value) if narrow else tf.broadcast_to(
+            tf.cast(weights, value.dtype), tf.shape(value))
     gradients = _gradients(value, rows, upstream, path.silent)
     results = []
     for gradient, row in zip(gradients, rows):

@@ -104,8 +104,7 @@ def prepare(work, layout, target, points, baseline, rule, rows_per_chunk=None,
             work, inputs, list({t.name: t for t in [*tensors, *outside, goal]}.values()),
             {name: state for name, state in alone.items() if state == SHARED})
     return Recipe(work, target, tuple(points), baseline, rule, front, copy, prefix, reason,
-                  rows_per_chunk, _bytes_per_row(work, copy, target.count or 1), layout,
-                  runtime=runtime)
+                  rows_per_chunk, _bytes_per_row(work, copy), layout, runtime=runtime)
 
 
 def _refuse_values(states, tensors):
@@ -163,7 +162,7 @@ def _alone(work, inputs):
             for op in work.graph.get_operations() for tensor in op.outputs}
 
 
-def _bytes_per_row(work, copy, scores):
+def _bytes_per_row(work, copy):
     total = 0
     operations = {op.name: op for op in work.graph.get_operations()}
     for name in copy.operations:
@@ -171,4 +170,4 @@ def _bytes_per_row(work, copy, scores):
             if tensor.dtype.is_floating and tensor.shape.rank:
                 dims = [dim or 1 for dim in tensor.shape.as_list()[1:]]
                 total += int(np.prod(dims)) * tensor.dtype.size
-    return (1 + scores) * total  # forward values are kept for the backward pass of each score
+    return 2 * total  # forward values are kept for the backward pass
