@@ -1,7 +1,8 @@
 """Several scores of an example from one path: top-k and all classes, [batch, k, ...] everywhere.
 
 Each score is compared with what `attributions_custom` answers when a request chooses that class
-(held against brute force in test_custom.py). The nodes are the same, float64: only rounding is left.
+(held against brute force in test_custom.py). The nodes are the same, in float64: only rounding is
+left.
 """
 
 import numpy as np

@@ -68,7 +68,7 @@ class Explainer:
 
     def _results(self, one, answer, row, rung):
         loaded, found = self.loaded, []
-        for place, (name, mine) in enumerate(_explained(one.record, answer, loaded.folded)):
+        for place, (name, mine) in enumerate(_explained(one.record, answer, loaded)):
             target = targets.of_row(loaded.metadata["target"], int(mine["target_index"][row]),
                                     place, self.labels)
             result = _result(loaded, one, name, target, mine, row, self.vocabulary)
@@ -76,13 +76,14 @@ class Explainer:
         return tuple(found)
 
 
-def _explained(record, answer, folded):
-    """(id, answer [batch, ...]) for each row of the target that a record has."""
+def _explained(record, answer, loaded):
+    """(id, answer [batch, ...]) for each explained number of a record."""
     name = str(record.values.get("id", record.position))
-    if not folded:
+    if not loaded.folded:
         return [(name, answer)]
-    return [(f"{name}:{fold}", {key: value[:, fold] for key, value in answer.items()})
-            for fold in range(answer["prediction"].shape[1])]
+    return [(targets.row_id(loaded.metadata["target"], name, place),
+             {key: value[:, place] for key, value in answer.items()})
+            for place in range(answer["prediction"].shape[1])]
 
 
 def _judged(loaded, result, rung, row_error):

@@ -2,6 +2,7 @@
 
 from ig_tf.run import results
 
+ONE_ROW = "one per example"  # what the metadata says of most targets
 _EACH = "each"
 _REDUCED = ("max", "sum", "mean")
 
@@ -25,6 +26,26 @@ def of_row(target, index, place, labels=None):
     filled = [place if entry == _EACH else index if _is_chosen(entry) else entry
               for entry in entries]
     return results.Target(*_shown(target, filled), _label(entries, index, labels))
+
+
+def row_id(target, name, place):
+    """What a result row is called, of a record that has several.
+
+    Rows of several outputs or classes have the record's id and targets of their own, so that
+    reports draw them together; rows that an output has several of are numbered.
+    """
+    return name if target.get("count") or "each" in target else f"{name}:{place}"
+
+
+def not_tried(target):
+    """Why a check cannot try other settings, as sentences; none where it can."""
+    if target.get("function"):
+        return (f"Other settings were not tried: the target is {target['function']}. Try them "
+                "there, with `instrument` and `attribute`.",)
+    if target.get("rows", ONE_ROW) != ONE_ROW:
+        return (f"Other settings were not tried: the target {target['text']} is several numbers of "
+                "an example. Instrument with one of them and check that.",)
+    return ()
 
 
 def _is_chosen(entry):
