@@ -1,7 +1,5 @@
 """Builds the attribution function of one model, target, cut, baseline and rule."""
 
-import functools
-
 import tensorflow as tf
 
 from ig_tf.graph import surgery
@@ -93,7 +91,11 @@ def _answered(recipe, values, given, rows_of_target):
     rows = [*shown.values(), *(RowSpec(tf.TensorSpec([], tf.float64)) for _ in recipe.points),
             RowSpec(tf.TensorSpec([], goal.dtype))]
     count = recipe.target.count or 1
-    measure = Measure(functools.partial(integrated, recipe), rows * count)
+
+    def function(path, mine, request):
+        return [tensor for one in integrated(recipe, path, mine, request) for tensor in one]
+
+    measure = Measure(function, rows * count)
     asked = Asked(rows_of_target, requests.read(recipe, given, values, scores))
     *found, prediction, index = measured(recipe, values, asked, measure)
     with tf.control_dependencies([values[recipe.target.tensor]]):  # what the model does besides

@@ -37,7 +37,7 @@ def by_each_rule(rules):
 
             def by_one(index):
                 step = dataclasses.replace(recipe, rule=rule_at(index))
-                *found, start = integrated(step, path, mine, request)
+                ((*found, start),) = integrated(step, path, mine, request)
                 total = tf.add_n(found[len(keys):])
                 return [*(found[place] for place in wanted), total, start]
 

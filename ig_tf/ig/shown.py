@@ -23,13 +23,13 @@ def rows_of(point, recipe, values, batch):
 
 
 def integrated(recipe, path, values, request):
-    """For each F in turn: what each point shows, each point's total, and F at the baseline."""
+    """For each F a list: what each point shows, each point's total, and F at the baseline."""
     starts = path.function(path.baselines, path.fixed)
     integrals, width = loops.integrals(recipe, path, request), len(path.inputs)
     found = []
     for place, start in enumerate(starts):
         mine = path.line.pulled_back(integrals[place * width:(place + 1) * width])
-        found += [*_of_one(recipe, path, values, mine), start]
+        found.append([*_of_one(recipe, path, values, mine), start])
     return found
 
 
