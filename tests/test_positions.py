@@ -1,7 +1,7 @@
 """One attribution per place of an output's axis ([batch, output, input]), and reductions of axes.
 
 Each place is compared with an export of that place alone, reductions with the brute force of
-test_batching.py: one example and one node at a time, from the same nodes.
+brute_force.py: one example and one node at a time, from the same nodes.
 """
 
 import numpy as np
@@ -13,7 +13,8 @@ from ig_tf.errors import GraphError, TargetError
 from ig_tf.ig import index as indices
 from ig_tf.run import results
 from tests import builders, zoo_inputs
-from tests.test_batching import brute_force, close, matrix
+from tests.brute_force import assert_close, brute_force
+from tests.builders import matrix
 
 STEPS, CLOSE = 5, 1e-12
 TABLE = np.sin(np.arange(24.0)).reshape(6, 4)
@@ -167,7 +168,7 @@ def test_reductions_by_brute_force(target, tmp_path):
         return REDUCED[target](detector(x)["map"])
 
     found = made.run(x=X)
-    close(found, brute_force(one, {"x": X}, steps=STEPS))
+    assert_close(found, brute_force(one, {"x": X}, steps=STEPS))
     np.testing.assert_allclose(found["prediction"], one(X), rtol=1e-12)
     described = made.plan.described()["target"]
     words = [word for word in indices.REDUCTIONS if word in target]

@@ -11,7 +11,8 @@ import ig_tf
 from ig_tf.errors import GraphError, TargetError
 from ig_tf.ig.runtime import RuntimeProfile
 from tests import builders
-from tests.test_batching import brute_force, close, matrix
+from tests.brute_force import assert_close, brute_force
+from tests.builders import matrix
 
 STEPS = 6
 X = np.random.default_rng(1).normal(size=(4, 3))
@@ -50,7 +51,7 @@ def test_by_brute_force(function, kind, tmp_path):
     def one(x):
         return tf.reshape(function(model(x)), [-1])
 
-    close(found, brute_force(one, {"x": X}, steps=STEPS))
+    assert_close(found, brute_force(one, {"x": X}, steps=STEPS))
     np.testing.assert_allclose(found["prediction"], one(X), rtol=1e-12)
     target = json.loads((pathlib.Path(made.path) / "assets.extra" / "ig_tf.json").read_text())[
         "target"]
@@ -85,7 +86,7 @@ def test_with_XLA_and_several_choices(tmp_path):
                           target=margin, runtime=RuntimeProfile("x", xla=True, batch_buckets=(4,)),
                           custom=("baseline", "refinement"))
     found = made.run(x=X)
-    close(found, brute_force(lambda x: margin(model(x)), {"x": X}, steps=STEPS))
+    assert_close(found, brute_force(lambda x: margin(model(x)), {"x": X}, steps=STEPS))
     custom = builders.open_v2(made.path, "attributions_custom")
     finer = custom(**{"x": X, "baseline/x": np.zeros((1, 3)), "refinement": [0] * 4})
     np.testing.assert_allclose(finer["attributions/x"], found["attributions/x"], atol=1e-12)
@@ -99,7 +100,7 @@ def test_examples_that_the_function_mixes_are_explained_alone(tmp_path):
     made = builders.build(tmp_path, model, {"x": builders.spec([None, 3])}, steps=STEPS,
                           target=centred)
     assert made.plan.described()["chunking"]["mode"].startswith("one example")
-    close(made.run(x=X), brute_force(lambda x: model(x)["probabilities"][:, 1], {"x": X},
+    assert_close(made.run(x=X), brute_force(lambda x: model(x)["probabilities"][:, 1], {"x": X},
                                      steps=STEPS))
 
 

@@ -15,7 +15,7 @@ from ig_tf.errors import CalibrationError, TargetError
 from ig_tf.ig import index as indices
 from ig_tf.ig.runtime import RuntimeProfile
 from tests import builders
-from tests.test_batching import matrix
+from tests.builders import matrix
 
 CLASSES, STEPS, CLOSE = 4, 6, 1e-12
 TABLE = np.sin(np.arange(24.0)).reshape(6, 4)

@@ -13,7 +13,7 @@ from ig_tf.rendering import report
 from ig_tf.run import job, results
 from ig_tf.run import targets as of_rows
 from tests import builders
-from tests.test_batching import matrix
+from tests.builders import matrix
 
 X = np.random.default_rng(1).normal(size=(5, 3))
 LABELS = ["cat", "dog", "owl", "fox"]
