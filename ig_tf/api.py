@@ -10,7 +10,7 @@ from ig_tf.export import compiling, meta_graph
 from ig_tf.export import saved_model as writer
 from ig_tf.graph import batch_axes
 from ig_tf.graph import work as working
-from ig_tf.ig import attach, methods, targets
+from ig_tf.ig import attach, methods, python_output, targets
 from ig_tf.ig import recipe as recipes
 from ig_tf.ig import request as requests
 from ig_tf.ig import runtime as runtimes
@@ -77,9 +77,7 @@ class Plan:
             "choices": list(self.model.chosen) + ([recipe.target.chosen]
                                                   if recipe.target.chosen else [])
             + recipe.layout.chosen() + starting.said(recipe),
-            "target": {"output": recipe.target.output, "index": _index(recipe.target),
-                       "tensor": recipe.target.source, "text": recipe.target.text(),
-                       "rows": recipe.target.folds or "one per example"},
+            "target": recipe.target.described(recipe.work),
             "points": [point.described() for point in recipe.points],
             "feeds": [feed.described() for feed in self.model.feeds],
             "fixes": [fix.described() for fix in self.model.fixes],
@@ -152,14 +150,18 @@ def locate(model, target=None, points=locating.AUTO):
 
     Args:
       model: a `Model` from `load`.
-      target: OUTPUT, OUTPUT:INDEX, OUTPUT:top, or None to choose.
+      target: as in `instrument`.
       points: "auto" or an iterable of names of points, signature inputs or tensors.
 
     Returns:
       A `Located`.
     """
     work = working.build(model)
-    chosen = targets.resolve(work, target)
+    function = None
+    if callable(target):
+        model, function = python_output.added(model, work, target)
+        work, target = working.build(model), function
+    chosen = dataclasses.replace(targets.resolve(work, target), function=function)
     goal = work.tensor(chosen.tensor)
     _refuse_random(work, goal)
     layout = batch_axes.find(work, goal)
@@ -191,7 +193,8 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
     Args:
       model: a `Model` from `load`, or a `Located` from `locate` (then `target` and `points` are
         already chosen).
-      target: OUTPUT, OUTPUT:INDEX, OUTPUT:A-B, OUTPUT:top, or None to choose.
+      target: OUTPUT, OUTPUT:INDEX, OUTPUT:A-B, OUTPUT:top, OUTPUT:top5, OUTPUT:all (see
+        `ig_tf.ig.index`), a function of {output: tensor} to a tensor [batch], or None to choose.
       points: "auto" or names.
       baseline: "zeros", a number, {point name: number or array}, a list of these (several
         baselines, averaged), a text as `--baseline` takes it, or `ig_tf.starting.Records`.
@@ -264,12 +267,6 @@ def _outputs(traced):
         described[key] = {"dtype": tf.as_dtype(dtype).name,
                           "shape": [dim.size for dim in shape.dim]}
     return described
-
-
-def _index(target):
-    if isinstance(target.index, targets.Difference):
-        return target.index_text()
-    return list(target.index) if isinstance(target.index, tuple) else target.index
 
 
 def _changed(recipe):

@@ -78,10 +78,11 @@ class Calibration:
             example has several rows of the target.
           RecordError: a row does not fit the model.
         """
-        if plan.recipe.target.folds:
+        if plan.recipe.target.several:
             raise CalibrationError(
-                f"the target {plan.recipe.target.text()!r} has several rows per example, each with "
-                "errors of its own; calibration is for one number per example. Give --steps.")
+                f"the target {plan.recipe.target.text()!r} has several rows per example "
+                f"({plan.recipe.target.several}), each with errors of its own; calibration is for "
+                "one number per example. Calibrate one of them, and give --steps and --rule.")
         with tempfile.TemporaryDirectory() as folder:
             bench = trials.Bench(plan, folder, self.say)
             rows = self._rows()

@@ -13,6 +13,7 @@ from ig_tf import api, trials
 from ig_tf.errors import IgTfError
 from ig_tf.ig import attach, methods, targets
 from ig_tf.run import apart, artifact, checks
+from ig_tf.run import targets as target_words
 from ig_tf.run.attribute import attribute, input_values, some_records
 
 MAX_TRIED = 3  # failing examples that other settings are tried on: the worst and the median ones
@@ -45,7 +46,8 @@ def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.M
     if results:
         say("comparing a batch with its examples one by one")
         rows_apart = apart.measure(loaded, some_records(loaded, input, limit))
-    if results and not loaded.folded:
+    fixed = target_words.not_tried(loaded.metadata["target"])
+    if results and not fixed:
         with tempfile.TemporaryDirectory() as folder:
             bench = _Bench(loaded, input, folder, say)
             rows, entropy = _profiled(bench, rows, failing)
@@ -54,7 +56,7 @@ def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.M
                 tried = _tried(bench, failing, tolerance)
     steps = loaded.metadata["rule"]["steps"]
     return checks.Check(tuple(rows), tolerance, steps, entropy, tuple(tried),
-                        checks.advice(rows, entropy, tried, tolerance, steps), rows_apart)
+                        checks.advice(rows, entropy, tried, tolerance, steps) + fixed, rows_apart)
 
 
 def _worst_and_median(failing, rows):

@@ -8,7 +8,7 @@ def plan_text(described):
     target, rule = described["target"], described["rule"]
     lines = [f"signature   {described['source']['signature']}  "
              f"(tags {','.join(described['source']['tags']) or 'none'})",
-             f"target      {target['text']}  ({target['tensor']})",
+             *_target(target),
              f"baseline    {described['baseline']}",
              f"method      {_method(described['method'])}",
              f"rule        {rule['name']}, {rule['steps']} nodes",
@@ -24,6 +24,19 @@ def plan_text(described):
     lines += _listed("near misses", described["misses"])
     lines += _listed("chosen for you", described["choices"])
     return "\n".join(lines)
+
+
+def _target(target):
+    """What is explained, of how many numbers it is, and how to ask for the scores behind it."""
+    several = f", {target['rows']}" if target["rows"] != "one per example" else ""
+    lines = [f"target      {target['text']}  ({target['tensor']}){several}"]
+    lines += [f"            {meaning}" for meaning in target.get("meanings", ())]
+    if "function" in target:
+        lines.append(f"            {target['function']}")
+    if "scores_behind" in target:
+        lines.append("            the scores behind this probability: "
+                     f"--target={target['scores_behind']}")
+    return lines
 
 
 def _custom_text(custom):

@@ -497,7 +497,7 @@ def test_a_rung_without_rows_costs_nothing():
     def function(rows, extras):
         note = tf.py_function(lambda count: seen.append(int(count)), [tf.shape(rows[0])[0]], [])
         with tf.control_dependencies([note]):
-            return tf.reduce_sum(tf.identity(rows[0]) ** 4, 1) * extras["scale"]
+            return [tf.reduce_sum(tf.identity(rows[0]) ** 4, 1) * extras["scale"]]
 
     @tf.function
     def run(x, refinement):

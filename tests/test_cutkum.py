@@ -182,3 +182,24 @@ def test_records_one_per_row(made, tmp_path):
     loaded = artifact.load(output)
     checked = apart.measure(loaded, some_records(loaded, tmp_path / "in.npz", 3))
     assert checked.passed and checked.examples == 3 and checked.own > 1e-3, checked
+
+
+def test_each_step_by_itself(zoo_model, made, tmp_path):
+    """[batch, step, input]: each step's score is attributed as if it alone was asked for."""
+    path = zoo_model("cutkum") / "frozen_model.pb"
+    plan = ig_tf.instrument(ig_tf.load(path, outputs=["probs"], inputs=INPUTS[:3],
+                                       fixes="placeholder/keep_prob:1.0"),
+                            target=f"probs:each,{CLASS}", points=["inputs"], steps=STEPS)
+    assert plan.described()["batch"]["axes"]["inputs"] == 1
+    ig_tf.save(plan, tmp_path / "each")
+    x = one_hots(8)
+    found = builders.open_v2(tmp_path / "each")(**given(x))
+    alone = builders.open_v2(made[3])(**given(x))
+    assert found["attributions/inputs"].shape == (BATCH, TIME, TIME, 80)
+    for key in ("attributions/inputs", "prediction", "baseline_prediction"):
+        largest = np.abs(alone[key]).max()
+        np.testing.assert_allclose(found[key][:, STEP], alone[key], rtol=0, atol=1e-5 * largest)
+    moves = found["prediction"] - found["baseline_prediction"]
+    sums = found["attributions/inputs"].sum((2, 3), dtype=np.float64)
+    np.testing.assert_allclose(np.abs(sums - moves), found["completeness_error"], atol=1e-5)
+    assert np.abs(sums).max() > 1e-2

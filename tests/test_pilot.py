@@ -308,7 +308,7 @@ def test_constant_rules_as_tensors_change_nothing():
     rule = rule_of("gauss_legendre", 5)
 
     def function(rows, _):
-        return tf.reduce_sum(rows[0] ** 4, 1)
+        return [tf.reduce_sum(rows[0] ** 4, 1)]
 
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         x = tf.constant(np.random.RandomState(2).randn(6, 2))

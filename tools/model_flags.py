@@ -22,8 +22,10 @@ def define_choice():
     flags.DEFINE_string(
         "target", None, "What to explain, one number per example: OUTPUT, OUTPUT:INDEX (several "
         "axes: OUTPUT:2,5), OUTPUT:A-B (why A rather than B: the difference of two scores) or "
-        "OUTPUT:top, the class with the highest score of each example. Instead of an output, the "
-        "node of a tensor inside the model. By default chosen, and said.")
+        "OUTPUT:top, the class with the highest score of each example. For an axis may also stand "
+        "max, sum or mean (OUTPUT:max,max,3; OUTPUT:max for all axes). Several numbers: "
+        "OUTPUT:top5 or OUTPUT:all classes, OUTPUT:each,top for each place of an axis. Instead of "
+        "an output, the node of a tensor inside the model. By default chosen, and said.")
     flags.DEFINE_list("points", ["auto"], "Where to attribute: auto (everywhere, so that the "
                       "attributions sum to F(x) - F(baseline)), or names of points, signature "
                       "inputs or tensors.")

@@ -137,7 +137,8 @@ def _beside():
     about, rows = results.read(_BESIDE.value)
     steps = "1 step" if about.steps == 1 else f"{about.steps} steps"
     name = f"{os.path.basename(_BESIDE.value)} ({about.rule}, {steps})"
-    return Beside(name, {row.id: row for row in rows})
+    return Beside(name, {**{row.id: row for row in rows},
+                         **{(row.id, row.target.text()): row for row in rows}})
 
 
 if __name__ == "__main__":

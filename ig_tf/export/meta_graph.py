@@ -211,8 +211,8 @@ def _call_of(graph_def, model, function):
     """The top-level node that runs the signature."""
     nodes = {node.name: node for node in graph_def.node}
     for info in model.signature.outputs.values():
-        node = nodes[info.name.partition(":")[0]]
-        if node.attr["f"].func.name == function:
+        node = nodes.get(info.name.partition(":")[0])
+        if node is not None and node.attr["f"].func.name == function:
             return node
     raise GraphError(f"no node of the top level calls {function!r}, the function of signature "
                      f"{model.signature_name!r}.")

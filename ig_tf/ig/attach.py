@@ -16,7 +16,8 @@ RELATIVE_FLOOR = 1e-4
 
 
 def profile(alphas):
-    """Instead of attributions: F along the path, for the diagnosis of a path that fails.
+    """Instead of attributions: F along the path, for the diagnosis of a path that fails; of a
+    target with one number per example.
 
     Args:
       alphas: places in [0, 1].
@@ -29,7 +30,7 @@ def profile(alphas):
         values = surgery.realise(recipe.work, recipe.needed(), given)
         goal = recipe.work.tensor(recipe.target.tensor)
         measure = Measure(
-            lambda path, *_: [integrate.along(path, alphas),
+            lambda path, *_: [*integrate.along(path, alphas),
                               path.scores(path.baselines, path.fixed)],
             [RowSpec(tf.TensorSpec([len(alphas)], goal.dtype)),
              RowSpec(tf.TensorSpec(shape_first(goal.shape, recipe.target.axis)[1:], goal.dtype))])
@@ -50,13 +51,14 @@ def outputs(recipe, given):
       {key of D10: tensor}.
     """
     values = surgery.realise(recipe.work, recipe.needed(), given)
-    if recipe.target.folds:
+    if recipe.target.folds or recipe.target.each is not None:
         return _each_fold(recipe, values, given)
     return _answered(recipe, values, given, TargetRows(recipe.target))
 
 
 def _each_fold(recipe, values, given):
-    """The same for each of an example's rows of the target: [batch, k, ...] under each key."""
+    """The same for each of an example's rows of the target, or for each place of an axis of it:
+    [batch, k, ...] under each key."""
     examples = examples_of(recipe.work, recipe.layout.axes, given)
 
     def explain(fold):
@@ -66,7 +68,9 @@ def _each_fold(recipe, values, given):
         tf.TensorSpec([], tf.int32))
     specs = {key: tf.TensorSpec(one.shape, one.dtype)
              for key, one in traced.structured_outputs.items()}
-    folds = folds_of(values[recipe.target.tensor], examples)
+    goal = values[recipe.target.tensor]
+    folds = folds_of(goal, examples) if recipe.target.folds else tf.shape(
+        examples_first(goal, recipe.target.axis))[recipe.target.each + 1]
     found = tf.cond(
         folds > 0,
         lambda: list(tf.map_fn(explain, tf.range(folds), parallel_iterations=1,
@@ -76,7 +80,7 @@ def _each_fold(recipe, values, given):
 
 
 def _answered(recipe, values, given, rows_of_target):
-    """The outputs for one row of the target per example."""
+    """The outputs for one row of the target per example; of several scores [batch, k, ...]."""
     goal = recipe.work.tensor(recipe.target.tensor)
     shown = {}
     scores = rows_of_target(values[recipe.target.tensor])
@@ -88,19 +92,27 @@ def _answered(recipe, values, given, rows_of_target):
     names = [*shown, *(("total", point.name) for point in recipe.points), "start", *spreads]
     rows = [*shown.values(), *(RowSpec(tf.TensorSpec([], tf.float64)) for _ in recipe.points),
             RowSpec(tf.TensorSpec([], goal.dtype)), *spreads.values()]
+    count = recipe.target.count or 1
 
     def function(path, mine, request):
-        found = integrated(recipe, path, mine, request)
-        each = dict(zip(shown, found))
-        return [*found, *(samples.by_group(each[f"attributions/{point.name}"], ids.get(point.name))
-                          for point in recipe.points if spreads)]
+        found = []
+        for one in integrated(recipe, path, mine, request):
+            each = dict(zip(shown, one))
+            found += [*one, *(samples.by_group(each[f"attributions/{point.name}"],
+                                               ids.get(point.name))
+                              for point in recipe.points if spreads)]
+        return found
 
-    measure = Measure(function, rows)
+    measure = Measure(function, rows * count)
     asked = Asked(rows_of_target, requests.read(recipe, given, values, scores))
     *found, prediction, index = measured(recipe, values, asked, measure)
     with tf.control_dependencies([values[recipe.target.tensor]]):  # what the model does besides
         prediction = tf.identity(prediction)
-    return _keys(recipe, values, dict(zip(names, found)), prediction, index)
+    each = [_keys(recipe, values, dict(zip(names, found[place * len(names):])),
+                  prediction[:, place], index[:, place]) for place in range(count)]
+    if recipe.target.count is None:
+        return each[0]
+    return {key: tf.stack([one[key] for one in each], 1) for key in each[0]}
 
 
 def _keys(recipe, values, found, prediction, index):

@@ -13,7 +13,8 @@ from ig_tf.ig.tokens import sent
 
 
 def by_each_rule(rules):
-    """Instead of attributions by the recipe's rule: those by each of several, for calibration.
+    """Instead of attributions by the recipe's rule: those by each of several, for calibration; of
+    a target with one number per example.
 
     Args:
       rules: `Rule`s and `Pilot`s.
@@ -36,7 +37,7 @@ def by_each_rule(rules):
 
             def by_one(index):
                 step = dataclasses.replace(recipe, rule=rule_at(index))
-                *found, start = integrated(step, path, mine, request)
+                ((*found, start),) = integrated(step, path, mine, request)
                 total = tf.add_n(found[len(keys):])
                 return [*(found[place] for place in wanted), total, start]
 
@@ -54,7 +55,7 @@ def by_each_rule(rules):
         found = [_each_id(point, recipe.work, values, tensor)
                  for point, tensor in zip(recipe.points, found)]
         return {**{keys[place]: tensor for place, tensor in zip(wanted, found)}, "total": total,
-                "baseline_prediction": start[:, 0], "prediction": prediction}
+                "baseline_prediction": start[:, 0], "prediction": prediction[:, 0]}
     return build
 
 

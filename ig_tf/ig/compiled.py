@@ -10,7 +10,7 @@ import tensorflow as tf
 from ig_tf.errors import CompileError
 from ig_tf.ig import integrate
 from ig_tf.ig.quadrature import MAX_STEPS
-from ig_tf.ig.targets import TOP
+from ig_tf.ig.index import TOP
 
 AS_IT_IS = "as_it_is"  # a call in this scope is written without the mark for XLA
 
@@ -42,7 +42,7 @@ class Chunks(integrate.Chunks):
         return tf.cond(  # no example can be filled up to some
             tf.size(examples) > 0,
             lambda: self._sums(path, rule, width, examples, first_step, end_step),
-            lambda: [tf.zeros_like(change[:0]) for change in path.changes])
+            lambda: [tf.zeros_like(change[:0]) for change in path.changes * path.count])
 
     def _sums(self, path, rule, width, examples, first_step, end_step):
         count = tf.size(examples)

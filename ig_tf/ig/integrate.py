@@ -19,7 +19,7 @@ class Path:
     """What is integrated.
 
     Attributes:
-      function: callable(inputs [rows, ...] each, extras [rows, ...] each) -> F [rows].
+      function: callable(inputs [rows, ...] each, extras [rows, ...] each) -> list of each F [rows].
       scores: the same, but the whole output that F is one number of.
       inputs: tensors z at the end of the path, [batch, ...] each.
       baselines: the same at its start.
@@ -30,6 +30,7 @@ class Path:
       sizes: callable(rows) -> {name: integer tensor} of shapes from outside for that many rows;
         the function makes what is not among its extras itself.
       varying: tensors from outside that belong to all rows and differ from request to request.
+      count: how many F the function gives; they share the forward pass.
       changes: what each input changes by along the path, in the accumulator's type; computed here.
       rule: the nodes of this path, where those of a recipe's samples differ; else None.
     """
@@ -43,12 +44,18 @@ class Path:
     line: object = None
     sizes: object = lambda rows: {}
     varying: list = ()
+    count: int = 1
     changes: list = None
     rule: object = None
 
     def __post_init__(self):
         if self.changes is None:
             object.__setattr__(self, "changes", _changes(self.inputs, self.baselines))
+
+    @property
+    def integrated(self):
+        """For each F all inputs: what the integrals are shaped like."""
+        return [*self.inputs] * self.count
 
     @property
     def fixed(self):
@@ -94,7 +101,7 @@ class Chunks:
 
 
 def integrals(path, rule, rows_per_chunk, chunks=Chunks()):
-    """The integral of dF/dx over the path, for each point.
+    """The integral of dF/dx over the path, for each F and each point.
 
     Args:
       path: a `Path`.
@@ -104,17 +111,17 @@ def integrals(path, rule, rows_per_chunk, chunks=Chunks()):
       chunks: a `Chunks`.
 
     Returns:
-      One tensor per point, of its shape; float32 for half precision.
+      One tensor per F and point, of the point's shape; float32 for half precision.
     """
     batch = tf.shape(path.inputs[0])[0]
     sizes = chunks.sizes(rule.steps, rows_per_chunk, batch)
     at_once, width = sizes
     groups, parts = tf.maximum(-(-batch // at_once), 1), -(-rule.steps // width)
-    kinds = [accumulator(x.dtype) for x in path.inputs]
-    shapes = [tf.TensorShape([None, *x.shape[1:]]) for x in path.inputs]
+    kinds = [accumulator(x.dtype) for x in path.integrated]
+    shapes = [tf.TensorShape([None, *x.shape[1:]]) for x in path.integrated]
     found = [tf.TensorArray(kind, groups, element_shape=shape, infer_shape=False)
              for kind, shape in zip(kinds, shapes)]
-    sums = [tf.zeros_like(x[:0], kind) for x, kind in zip(path.inputs, kinds)]
+    sums = [tf.zeros_like(x[:0], kind) for x, kind in zip(path.integrated, kinds)]
 
     def turn(index, found, sums):
         group, part = index // parts, index % parts
@@ -190,25 +197,25 @@ def _sums(tensor):
 
 def integrals_stepwise(path, rule, chunks=Chunks()):
     """The same, one step at a time over the whole batch: needs nothing but independent rows."""
-    start = [tf.zeros_like(x, accumulator(x.dtype)) for x in path.inputs]
+    start = [tf.zeros_like(x, accumulator(x.dtype)) for x in path.integrated]
 
     def turn(index, *sums):
         gradients = chunks.whole(path, rule, index)
         return (index + 1, *(total + gradient for total, gradient in zip(sums, gradients)))
 
-    shapes = tuple(x.shape for x in path.inputs)
+    shapes = tuple(x.shape for x in path.integrated)
     sums = tf.while_loop(lambda index, *_: index < rule.steps, turn, (tf.constant(0), *start),
                          shape_invariants=(tf.TensorShape([]), *shapes))[1:]
     return list(sums)
 
 
 def along(path, alphas):
-    """F at some places of the path [batch, alphas]; no gradients."""
-    values = tf.map_fn(lambda alpha: path.function(at(path, alpha), path.fixed),
-                       tf.constant(alphas, tf.float64), parallel_iterations=1,
-                       fn_output_signature=tf.TensorSpec([None], path.function(
-                           path.baselines, path.fixed).dtype))
-    return tf.transpose(values)
+    """Each F at some places of the path, [batch, alphas] each; no gradients."""
+    kinds = [value.dtype for value in path.function(path.baselines, path.fixed)]
+    found = tf.map_fn(lambda alpha: path.function(at(path, alpha), path.fixed),
+                      tf.constant(alphas, tf.float64), parallel_iterations=1,
+                      fn_output_signature=[tf.TensorSpec([None], kind) for kind in kinds])
+    return [tf.transpose(values) for values in found]
 
 
 def at(path, alpha):
@@ -230,7 +237,7 @@ def of_examples(path, examples):
 
 
 def summed(path, alphas, weights, sizes=None):
-    """Weighted gradient sums [examples, ...] over some steps.
+    """Weighted gradient sums [examples, ...] over some steps, for each F and each input.
 
     Args:
       path: a `Path`.
@@ -250,7 +257,7 @@ def summed(path, alphas, weights, sizes=None):
     gradients = weighted_gradients(path, rows, {**extras, **(sizes or {})}, weights)
     return [tf.reduce_sum(tf.reshape(gradient, tf.concat(
         [[examples, steps], tf.shape(change)[1:]], 0)), 1)
-        for gradient, change in zip(gradients, path.changes)]
+        for gradient, change in zip(gradients, path.changes * path.count)]
 
 
 def _on_line(start, change, alphas, dtype):
@@ -269,15 +276,25 @@ def steps_of(numbers, examples):
 
 
 def weighted_gradients(path, rows, extras, weights):
-    """dF/drows times the weight of each row (or of all), in the accumulator's type.
+    """Each dF/drows times the weight of each row (or of all), in the accumulator's type.
 
     The weights enter as the upstream gradient, which costs nothing; in half precision they would
     lose too much there and are multiplied in afterwards.
     """
-    value = path.function(rows, extras)
+    found, before = [], []
+    for value in path.function(rows, extras):
+        before = _weighted(path, rows, value, weights, before)
+        found += before
+    return found
+
+
+def _weighted(path, rows, value, weights, before):
+    """The weighted gradients of one F, once some tensors are there: one backward pass after the
+    other has the memory of one, and a CPU's caches."""
     narrow = value.dtype.size < 4
-    upstream = tf.ones_like(value) if narrow else tf.broadcast_to(
-        tf.cast(weights, value.dtype), tf.shape(value))
+    with tf.control_dependencies(before):
+        upstream = tf.ones_like(value) if narrow else tf.broadcast_to(
+            tf.cast(weights, value.dtype), tf.shape(value))
     gradients = _gradients(value, rows, upstream, path.silent)
     results = []
     for gradient, row in zip(gradients, rows):

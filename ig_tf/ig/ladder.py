@@ -54,7 +54,7 @@ def integrals(path, rules, refinement, rows_per_chunk, chunks=integrate.Chunks()
       refinement: [batch] int64, places of `rules`.
       rows_per_chunk, chunks: as `integrate.integrals` takes them.
     """
-    start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.inputs]
+    start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.integrated]
     rule_at = picker(rules, path, rows_per_chunk)
 
     def turn(place, *sums):
@@ -88,7 +88,7 @@ def integrals_alone(path, rules, refinement, chunks=integrate.Chunks()):
 
 def integrals_stepwise(path, rules, refinement, chunks=integrate.Chunks()):
     """As `integrate.integrals_stepwise`, each example of the batch by its own rule."""
-    start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.inputs]
+    start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.integrated]
     rule_at = picker(rules, path)
 
     def turn(place, *sums):
@@ -109,7 +109,7 @@ def _along(mine, total):
 
 
 def _each_rung(path, rules, turn, start):
-    shapes = (tf.TensorShape([]), *(x.shape for x in path.inputs))
+    shapes = (tf.TensorShape([]), *(x.shape for x in path.integrated))
     return list(tf.while_loop(lambda place, *_: place < len(rules), turn,
                               (tf.constant(0, tf.int64), *start), shape_invariants=shapes)[1:])
 

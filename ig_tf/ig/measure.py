@@ -8,9 +8,10 @@ from ig_tf.graph import surgery
 from ig_tf.graph.shape_values import known_entries
 from ig_tf.ig import curves, front, integrate, samples
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
+from ig_tf.ig.index import TOP, of_classes
 from ig_tf.ig.layout import examples_first, one_fold
 from ig_tf.ig.recipe import Mode
-from ig_tf.ig.targets import TOP, Difference
+from ig_tf.ig.selection import pinned, selected
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class TargetRows:
     Attributes:
       target: the `Target`.
       examples: how many the model's own tensor has; None where it has one row each.
-      fold: which of an example's rows, where it has several.
+      fold: which of an example's rows, or which place of the axis of `each`, where it has several.
     """
 
     target: object
@@ -40,9 +41,23 @@ class TargetRows:
     def __call__(self, tensor, beside=None):
         """`beside`: a tensor with one row for each example of the copy; None: of the model."""
         if not self.target.folds:
-            return examples_first(tensor, self.target.axis)
+            tensor = examples_first(tensor, self.target.axis)
+            if self.fold is None:
+                return tensor
+            return tf.gather(tensor, self.fold, axis=self.target.each + 1)
         count = self.examples if beside is None else tf.shape(beside)[0]
         return one_fold(tensor, self.target.folds, count, self.fold)
+
+    def checked(self, tensor):
+        """The same for one example alone, which may have fewer places than in its batch."""
+        if self.target.each is None:
+            return self
+        count = tf.shape(examples_first(tensor, self.target.axis))[self.target.each + 1]
+        there = tf.debugging.Assert(self.fold < count, [
+            f"target {self.target.text()}: alone an example has only", count, "places, in its "
+            "batch it has more: send examples of different lengths in requests of their own"])
+        with tf.control_dependencies([there] if there is not None else []):
+            return dataclasses.replace(self, fold=tf.identity(self.fold))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +69,7 @@ class Asked:
 
     def of(self, example):
         """The same of one example alone."""
-        return Asked(TargetRows(self.rows.target), self.request.of(example))
+        return Asked(TargetRows(self.rows.target, fold=self.rows.fold), self.request.of(example))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,14 +86,14 @@ class Measure:
 
 
 def measured(recipe, values, asked, measure):
-    """What is measured of each example's path, then F(x) and the pinned index, [batch, ...]."""
+    """What is measured of each example's path, then F(x) and the pinned index, [batch, k] each."""
     explain = _alone_each if recipe.mode is Mode.ALONE else _all_at_once
     return explain(recipe, values, asked, measure)
 
 
 def _path(recipe, asked, xs, values, extras, index, shared, sizes=None, sample=0):
     """The straight path from a sample of the baseline to x, as functions in the current graph."""
-    if recipe.target.index == TOP:
+    if of_classes(recipe.target.index):
         extras = {**extras, TOP: (index, 0)}
     examples = tf.shape(xs[0])[0]
     xs = samples.ends(recipe, xs, sample)
@@ -104,11 +119,11 @@ def _path(recipe, asked, xs, values, extras, index, shared, sizes=None, sample=0
         ends, starts, extras, scores = curves.on_curve(recipe.method, line, extras, scores)
 
     def function(rows, given_extras):
-        return _selected(recipe.target, scores(rows, given_extras), given_extras.get(TOP))
+        return selected(recipe.target, scores(rows, given_extras), given_extras.get(TOP))
 
     return integrate.Path(function, scores, ends, starts, extras,
                           tuple(place.silent for place in recipe.front.places), line, resized,
-                          _of_request(recipe, shared, sizes or {}),
+                          _of_request(recipe, shared, sizes or {}), recipe.target.count or 1,
                           rule=samples.rule(recipe, sample))
 
 
@@ -133,14 +148,14 @@ def _all_at_once(recipe, values, asked, measure):
     scores = asked.rows(values[recipe.target.tensor])
     xs = [_one_each(point, values[point.tensor], scores) for point in recipe.points]
     xs = [front.unfolded(point, x, tf.shape(scores)[0]) for point, x in zip(recipe.points, xs)]
-    index = _pinned(recipe.target, scores, asked.request)
+    index = pinned(recipe.target, scores, asked.request.target)
 
     def found_of(sample):
         path = _path(recipe, asked, xs, values, extras, index, shared, sizes, sample)
         return measure.function(path, values, asked.request)
 
     found = samples.over(recipe, found_of, measure.rows)
-    return [*found, _selected(recipe.target, scores, index), index]
+    return [*found, tf.stack(selected(recipe.target, scores, index), 1), index]
 
 
 def _one_each(point, x, scores):
@@ -179,10 +194,11 @@ def _alone_each(recipe, values, asked, measure):
         rows = [tf.ensure_shape(front.unfolded(point, as_many(point, mine[point.tensor], 1, (
             values[point.tensor], examples)), 1), [1, *point.shape[1:]]) for point in recipe.points]
         extras = {name: (mine[name], 0) for name in recipe.copy.per_example}
-        scores = examples_first(mine[goal], recipe.target.axis)
-        scores = tf.ensure_shape(scores, [1, *scores.shape[1:]])
         alone = asked.of(example)
-        index = _pinned(recipe.target, scores, alone.request)
+        alone = dataclasses.replace(alone, rows=alone.rows.checked(mine[goal]))
+        scores = alone.rows(mine[goal])
+        scores = tf.ensure_shape(scores, [1, *scores.shape[1:]])
+        index = pinned(recipe.target, scores, alone.request.target)
 
         def found_of(sample):
             path = _path(recipe, alone, rows, {**shared, **mine}, extras, index, shared,
@@ -191,10 +207,11 @@ def _alone_each(recipe, values, asked, measure):
 
         found = samples.over(recipe, found_of, measure.rows)
         found = [padded(tensor[0], row.width) for tensor, row in zip(found, measure.rows)]
-        return [*found, _selected(recipe.target, scores, index)[0], index[0]]
+        return [*found, tf.concat(selected(recipe.target, scores, index), 0), index[0]]
 
-    specs = [*(row.spec for row in measure.rows), tf.TensorSpec([], values[goal].dtype),
-             tf.TensorSpec([], tf.int64)]
+    count = recipe.target.count or 1
+    specs = [*(row.spec for row in measure.rows), tf.TensorSpec([count], values[goal].dtype),
+             tf.TensorSpec([count], tf.int64)]
     return tf.cond(
         examples > 0,
         lambda: tf.map_fn(explain, tf.range(examples), parallel_iterations=1,
@@ -221,31 +238,3 @@ def as_many(point, tensor, examples, batch=None):
         "points behind the sum or mean of the rows."))
     with tf.control_dependencies([fits] if fits is not None else []):
         return tf.identity(tensor)
-
-
-def _pinned(target, scores, request):
-    """The target's index of each example [batch] int64; -1 where there is none."""
-    if request.target is not None:
-        return request.target
-    batch = tf.shape(scores)[0]
-    if target.index is None or isinstance(target.index, Difference):
-        return tf.fill([batch], tf.constant(-1, tf.int64))
-    if target.index == TOP:
-        return tf.argmax(scores, axis=1, output_type=tf.int64)
-    flat = tf.constant(0, tf.int64)
-    for axis, number in enumerate(target.index):
-        flat = flat * tf.shape(scores, out_type=tf.int64)[axis + 1] + number
-    return tf.fill([batch], flat)
-
-
-def _selected(target, scores, index):
-    """One number per row [rows]."""
-    if target.index is None:
-        return tf.reshape(scores, tf.shape(scores)[:1])
-    if target.index == TOP:
-        rows = tf.range(tf.shape(scores, out_type=tf.int64)[0])  # 1.15 has no batch_dims here
-        return tf.gather_nd(scores, tf.stack([rows, index], 1))
-    if isinstance(target.index, Difference):
-        return (scores[(slice(None), *target.index.first)]
-                - scores[(slice(None), *target.index.second)])
-    return scores[(slice(None), *target.index)]

@@ -27,7 +27,7 @@ def placed(rule, path, rows_per_chunk=None):
     """
     if not isinstance(rule, Pilot):
         return rule
-    return nodes(rule, _looked_at(path, rule.probes, rows_per_chunk))
+    return nodes(rule, *_looked_at(path, rule.probes, rows_per_chunk))
 
 
 def picker(rules, path, rows_per_chunk=None):
@@ -42,12 +42,12 @@ def picker(rules, path, rows_per_chunk=None):
     """
     seen = {probes: _looked_at(path, probes, rows_per_chunk)
             for probes in sorted({rule.probes for rule in rules if isinstance(rule, Pilot)})}
-    batch, longest = tf.shape(next(iter(seen.values())))[0], max(rule.steps for rule in rules)
+    batch, longest = tf.shape(next(iter(seen.values()))[0])[0], max(rule.steps for rule in rules)
 
     def row(numbers, steps):
         return tf.pad(tf.broadcast_to(numbers, [batch, steps]), [[0, 0], [0, longest - steps]])
 
-    found = [nodes(rule, seen[rule.probes]) if isinstance(rule, Pilot) else rule for rule in rules]
+    found = [nodes(rule, *seen[rule.probes]) if isinstance(rule, Pilot) else rule for rule in rules]
     places = tf.stack([row(rule.nodes, rule.steps) for rule in found])
     weights = tf.stack([row(rule.weights, rule.steps) for rule in found])
     steps = tf.constant([rule.steps for rule in found])
@@ -67,24 +67,26 @@ def of_one(rule):
 
 
 def _looked_at(path, probes, rows_per_chunk):
-    """F at even places of the path [batch, probes]."""
+    """Each F at even places of the path, [batch, probes] each."""
     alphas = np.linspace(0, 1, probes)
     if rows_per_chunk is None:
         return integrate.along(path, alphas)
     return _probed(path, alphas, rows_per_chunk)
 
 
-def nodes(rule, values):
+def nodes(rule, *values):
     """Nodes and weights of each example: cells of equal mass, Gauss nodes in each.
 
     Args:
       rule: a `Pilot`.
-      values: F at even places of the path [batch, probes].
+      values: F at even places of the path [batch, probes]; of several F each has an equal part in
+        where the nodes are.
 
     Returns:
       A `Placed`.
     """
-    edges = _edges(_mass(rule, values), rule.steps // rule.CELL)
+    mass = tf.add_n([_mass(rule, one) for one in values]) / len(values)
+    edges = _edges(mass, rule.steps // rule.CELL)
     widths = edges[:, 1:] - edges[:, :-1]
     places, shares = np.polynomial.legendre.leggauss(rule.CELL)
     inside = edges[:, :-1, None] + widths[:, :, None] * tf.constant((places + 1) / 2, tf.float64)
@@ -125,7 +127,7 @@ def _edges(mass, cells):
 
 
 def _probed(path, alphas, rows_per_chunk):
-    """F at the places [batch, alphas], so many rows of (example, place) pairs at a time."""
+    """Each F at the places [batch, alphas], so many rows of (example, place) pairs at a time."""
     count = len(alphas)
     rows = tf.shape(path.inputs[0])[0] * count
     at_once = tf.maximum(rows_per_chunk, 1)
@@ -134,10 +136,11 @@ def _probed(path, alphas, rows_per_chunk):
         row = tf.range(first, tf.minimum(first + at_once, rows))
         mine = integrate.of_examples(path, row // count)
         places = integrate.at(mine, tf.gather(tf.constant(alphas, tf.float64), row % count))
-        found = tf.cast(path.function(places, mine.fixed), tf.float64)
+        found = tf.cast(tf.stack(path.function(places, mine.fixed), 1), tf.float64)
         return first + at_once, tf.concat([values, found], 0)
 
     found = tf.while_loop(lambda first, _: first < rows, turn,
-                          (tf.constant(0), tf.zeros([0], tf.float64)),
-                          shape_invariants=(tf.TensorShape([]), tf.TensorShape([None])))[1]
-    return tf.reshape(found, [-1, count])
+                          (tf.constant(0), tf.zeros([0, path.count], tf.float64)),
+                          shape_invariants=(tf.TensorShape([]),
+                                            tf.TensorShape([None, path.count])))[1]
+    return [tf.reshape(one, [-1, count]) for one in tf.unstack(found, axis=1)]

@@ -7,8 +7,8 @@ import tensorflow as tf
 from ig_tf.errors import BaselineError, SignatureError, TargetError
 from ig_tf.ig import front, ladder
 from ig_tf.ig import recipe as recipes
+from ig_tf.ig.index import TOP, Difference, words
 from ig_tf.ig.layout import shape_first
-from ig_tf.ig.targets import TOP, Difference
 
 TARGET, BASELINE, REFINEMENT = "target", "baseline", "refinement"
 CHOICES = (TARGET, BASELINE, REFINEMENT)
@@ -175,10 +175,14 @@ def _target_input(recipe):
         raise TargetError(f"target {recipe.target.text()!r} is a difference of two scores; a "
                           "request can choose one score. Leave `target` out of the choices, or "
                           f"take --target={recipe.target.output}:top.")
-    if recipe.target.folds:
-        raise TargetError(f"output {recipe.target.output!r} has several rows per example, each of "
-                          "them explained; a request cannot choose one score. Leave `target` out "
-                          "of the choices.")
+    if recipe.target.several:
+        raise TargetError(f"target {recipe.target.text()!r} explains several numbers of an example "
+                          f"({recipe.target.several}); a request cannot choose one score. Leave "
+                          "`target` out of the choices.")
+    if words(recipe.target.index):
+        raise TargetError(f"target {recipe.target.text()!r} makes one number of several; a request "
+                          "can choose one score. Leave `target` out of the choices, or take "
+                          f"--target={recipe.target.output}:top.")
     tensor = recipe.work.tensor(recipe.target.tensor)
     rest = [] if tensor.shape.rank is None else shape_first(tensor.shape, recipe.target.axis)[1:]
     if len(rest) != 1 or rest[0] == 1:

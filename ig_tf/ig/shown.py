@@ -27,16 +27,25 @@ def rows_of(point, recipe, values, batch):
 
 
 def integrated(recipe, path, values, request):
-    """What each point shows, each point's total, and F at the baseline."""
-    start = path.function(path.baselines, path.fixed)
-    integrals = path.line.pulled_back(loops.integrals(recipe, path, request))
+    """For each F a list: what each point shows, each point's total, and F at the baseline."""
+    starts = path.function(path.baselines, path.fixed)
+    integrals, width = loops.integrals(recipe, path, request), len(path.inputs)
+    found = []
+    for place, start in enumerate(starts):
+        mine = path.line.pulled_back(integrals[place * width:(place + 1) * width])
+        found.append([*_of_one(recipe, path, values, mine), start])
+    return found
+
+
+def _of_one(recipe, path, values, integrals):
+    """What each point shows of the integrals of one F, and each point's total."""
     attributions, totals = TIMES[recipe.method.factor](path.line, integrals)
     shown = []
     for point, attribution, integral in zip(recipe.points, attributions, integrals):
         batch = tf.shape(attribution)[0]
         shown += (per_id(point.bag, recipe.work, values, integral, batch) if point.bag
                   else [attribution])
-    return [*shown, *totals, start]
+    return [*shown, *totals]
 
 
 def keys_of(point, work, values, found):

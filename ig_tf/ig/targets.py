@@ -1,35 +1,19 @@
-"""The explained quantity: one number per example, out of the signature's outputs."""
+"""The explained quantity: numbers of each example, out of the signature's outputs."""
 
 import dataclasses
-import re
 
 from tensorflow import TensorShape
 
 from ig_tf.errors import TargetError
 from ig_tf.graph.work import source_name
+from ig_tf.ig import index as indices
+from ig_tf.ig.index import ALL, EACH, REDUCTIONS, TOP
 from ig_tf.ig.layout import shape_first
 
-TOP = "top"
 # Names that say it is a probability, then what else a head may be called; used only for ties.
 _WORDS = ("prob", "score", "softmax", "logistic", "predict")
 _PROBABILITY_OPS = ("Softmax", "Sigmoid")
 _MOVES = ("Identity", "Reshape", "Squeeze", "EnsureShape")
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """Two elements of an output: why the first rather than the second.
-
-    Attributes:
-      first, second: tuples of ints behind the batch axis.
-    """
-
-    first: tuple
-    second: tuple
-
-    def text(self):
-        """FIRST-SECOND, as --target takes it behind the colon."""
-        return "-".join(",".join(map(str, one)) for one in (self.first, self.second))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +22,17 @@ class Target:
 
     Attributes:
       output: key of the signature's outputs, or the node of a tensor inside.
-      index: None (one number per example), "top", a tuple of ints behind the batch axis, or a
-        `Difference` of two.
+      index: None (one number per example), "top", "top5", "all", a tuple of entries behind the
+        batch axis (see `index`), or a `Difference` of two.
       tensor: name of the output in the working graph.
       source: the same as the model's owner knows it.
       chosen: a sentence if ig_tf made the choice, else None.
       axis: of the examples in that tensor.
       folds: None, or how an example's several rows lie along it (`batch_axes.BLOCKS`, `STEPS`);
         each of them is explained.
+      count: how many scores of an example are explained from one path; None: one, and the answer
+        has no axis for several.
+      function: name of the Python function that makes the output of others, or None.
     """
 
     output: str
@@ -55,6 +42,28 @@ class Target:
     chosen: object = None
     axis: int = 0
     folds: object = None
+    count: object = None
+    function: object = None
+
+    @property
+    def each(self):
+        """The axis behind the examples' of which each place is explained, or None."""
+        return indices.each_axis(self.index)
+
+    @property
+    def at_each(self):
+        """The index at one place of that axis."""
+        return indices.at_each(self.index)
+
+    @property
+    def several(self):
+        """How an example comes to have several explained numbers, [batch, k]; None: it has one."""
+        if self.folds:
+            return self.folds
+        if self.each is not None:
+            return f"one per place along axis {self.each + 1} of the output"
+        return f"the {self.count} scores of `{indices.of_classes(self.index)}`" * bool(
+            self.count) or None
 
     def text(self):
         """OUTPUT, OUTPUT:INDEX, OUTPUT:A-B or OUTPUT:top, as --target takes it."""
@@ -62,9 +71,21 @@ class Target:
 
     def index_text(self):
         """The part behind the colon."""
-        if isinstance(self.index, Difference):
-            return self.index.text()
-        return self.index if self.index == TOP else ",".join(map(str, self.index))
+        return indices.text_of(self.index)
+
+    def described(self, work):
+        """As in the plan and the metadata (JSON)."""
+        index = list(self.index) if isinstance(self.index, tuple) else self.index
+        index = index.text() if isinstance(index, indices.Difference) else index
+        meanings = [REDUCTIONS[word].meaning for word in indices.words(self.index)]
+        behind = scores_behind(work, self)
+        return {"output": self.output, "index": index, "tensor": self.source, "text": self.text(),
+                "rows": self.several or "one per example",
+                **({"each": self.each} if self.each is not None else {}),
+                **({"count": self.count} if self.count else {}),
+                **({"meanings": meanings} if meanings else {}),
+                **({"function": f"{self.function}, given in Python"} if self.function else {}),
+                **({"scores_behind": behind} if behind else {})}
 
 
 def resolve(work, text=None):
@@ -72,9 +93,10 @@ def resolve(work, text=None):
 
     Args:
       work: the `Work`.
-      text: OUTPUT, OUTPUT:INDEX (several axes: OUTPUT:2,5), OUTPUT:A-B (the difference of two
-        such), OUTPUT:top; None chooses. Instead of an output, a tensor inside the model may be
-        named by its node.
+      text: OUTPUT, OUTPUT:INDEX (several axes: OUTPUT:2,5; `max`, `sum`, `mean` of an axis;
+        `each` place of it), OUTPUT:A-B (the difference of two such), OUTPUT:top, OUTPUT:top5,
+        OUTPUT:all; None chooses. Instead of an output, a tensor inside the model may be named by
+        its node.
 
     Raises:
       TargetError: no such output, not floating-point, an index out of range, or not one number
@@ -88,7 +110,7 @@ def resolve(work, text=None):
         raise TargetError(
             f"output {output!r} is {tensor.dtype.name}: a target needs a derivative. "
             f"Floating-point outputs: {_floating(work) or 'none'}.")
-    for one in (index.first, index.second) if isinstance(index, Difference) else (index,):
+    for one in _each_of(index):
         _check_some_axis(work, output, tensor.shape, one)
     return _target(output, index, tensor, None)
 
@@ -101,9 +123,23 @@ def along(work, target, axis, folds=None):
     """
     shape, index = work.tensor(target.tensor).shape, target.index
     shape = TensorShape(shape_first(shape, axis)) if axis else shape
-    for one in (index.first, index.second) if isinstance(index, Difference) else (index,):
+    for one in _each_of(index):
         _check_rank(work, target.output, shape, one)
-    return dataclasses.replace(target, axis=axis, folds=folds)
+    if folds and target.each is not None:
+        raise TargetError(f"output {target.output!r} has several rows per example, each of them "
+                          f"explained, and `{EACH}` asks for another such axis. Choose one "
+                          f"number instead of `{EACH}`.")
+    rest = None if shape.rank is None else [dim for place, dim in enumerate(shape.as_list()[1:])
+                                            if place != target.each]
+    count = indices.count_of(target.at_each, rest)
+    if count and (folds or target.each is not None):
+        raise TargetError(f"target {target.text()!r}: several scores at each of several places "
+                          f"are too many at once. Take `{TOP}`, or one number.")
+    return dataclasses.replace(target, axis=axis, folds=folds, count=count)
+
+
+def _each_of(index):
+    return (index.first, index.second) if isinstance(index, indices.Difference) else (index,)
 
 
 def _parsed(work, text):
@@ -114,15 +150,7 @@ def _parsed(work, text):
             output, index = text, None
     if output not in work.outputs and not work.matching(output):
         raise TargetError(f"no output {output!r} in the signature; it has: {_listed(work)}.")
-    if index is None or index == TOP:
-        return output, index
-    if not re.fullmatch(r"\d+(,\d+)*(-\d+(,\d+)*)?", index):
-        raise TargetError(f"index {index!r} of target {text!r} is neither `top` nor whole numbers "
-                          "(A, or A-B for a difference).")
-    first, *second = (tuple(int(part) for part in one.split(",")) for one in index.split("-"))
-    if first in second:
-        raise TargetError(f"target {text!r} is the difference of a score and itself.")
-    return output, Difference(first, *second) if second else first
+    return output, None if index is None else indices.parse(index, text)
 
 
 def _inner(work, name):
@@ -140,14 +168,23 @@ def before_squashing(work, target):
     Returns:
       NODE:INDEX as --target takes it, or None where the target is no probability.
     """
-    op, steps = work.tensor(target.tensor).op, 0
-    while op.type in _MOVES and steps < 20:
-        op, steps = op.inputs[0].op, steps + 1
+    op = _squashed_by(work.tensor(target.tensor))
+    if target.function:  # what it is made of has no name that a user could ask for
+        return None
     if op.type not in _PROBABILITY_OPS:
         return None
     node = source_name(op.inputs[0].name).removesuffix(":0")
     suffix = target.index_text() if target.index is not None else None
     return f"{node}:{suffix}" if suffix else node
+
+
+def scores_behind(work, target):
+    """`before_squashing` where that can be asked for with --target, else None."""
+    text = before_squashing(work, target)
+    try:
+        return text and resolve(work, text).text()
+    except TargetError:  # reshaped on the way, or a name that is not unique
+        return None
 
 
 def _check_some_axis(work, output, shape, index):
@@ -165,6 +202,9 @@ def _check_some_axis(work, output, shape, index):
 
 def _check_rank(work, output, shape, index):
     if shape.rank is None:
+        if indices.words(index) or indices.each_axis(index) is not None:
+            raise TargetError(f"output {output!r} has an unknown number of axes: neither `{EACH}` "
+                              f"nor {', '.join(REDUCTIONS)} can be taken of them.")
         return
     if shape.rank == 0:
         raise TargetError(f"output {output!r} is a scalar for the whole batch, shape []; a target "
@@ -174,18 +214,28 @@ def _check_rank(work, output, shape, index):
         if any(dim != 1 for dim in rest):
             raise TargetError(f"output {output!r} has shape {_shape(shape)}, not one number per "
                               f"example. {_suggestion(output, rest)}")
-    elif index == TOP:
-        if len(rest) != 1:
-            raise TargetError(f"`top` needs scores [batch, classes]; output {output!r} has shape "
-                              f"{_shape(shape)}. {_suggestion(output, rest)}")
+    elif isinstance(index, str) and len(rest) != 1:
+        raise TargetError(f"`{index}` needs scores [batch, classes]; output {output!r} has shape "
+                          f"{_shape(shape)}. {_suggestion(output, rest)}")
+    elif indices.reduces_all(index) and rest:
+        return
     else:
-        if len(index) != len(rest):
-            raise TargetError(f"index {index} has {len(index)} numbers; output {output!r} of shape "
-                              f"{_shape(shape)} needs {len(rest)}. {_suggestion(output, rest)}")
-        for number, dim in zip(index, rest):
-            if dim is not None and number >= dim:
-                raise TargetError(f"index {number} is out of range: output {output!r} has shape "
-                                  f"{_shape(shape)}, so at most {dim - 1}.")
+        _check_entries(output, shape, (index,) if isinstance(index, str) else index)
+
+
+def _check_entries(output, shape, index):
+    rest = shape.as_list()[1:]
+    if len(index) != len(rest):
+        raise TargetError(f"index {indices.text_of(index)} has {len(index)} entries; output "
+                          f"{output!r} of shape {_shape(shape)} needs {len(rest)}. "
+                          f"{_suggestion(output, rest)}")
+    for entry, dim in zip(index, rest):
+        wanted = entry + 1 if isinstance(entry, int) else 1
+        if indices.is_classes(entry) and entry not in (TOP, ALL):
+            wanted = int(entry.removeprefix(TOP))
+        if dim is not None and wanted > dim:
+            raise TargetError(f"index {entry} is out of range: output {output!r} has shape "
+                              f"{_shape(shape)}, so at most {dim - isinstance(entry, int)}.")
 
 
 def _suggestion(output, rest):
@@ -220,13 +270,23 @@ def _default(work):
     others = ", ".join(ranked[1:])
     sentence = f"target {output}{':top' if index else ''}" + (f" (also possible: {others})"
                                                               if others else "")
+    if index and _squashed_by(tensor).type == "Sigmoid":
+        sentence += (". Its numbers are probabilities of their own (a sigmoid each): that is the "
+                     f"likeliest label alone; --target={output}:{ALL} explains every label, "
+                     f"--target={output}:0 one")
     return _target(output, index, tensor, sentence)
 
 
-def _rank(name, tensor):
+def _squashed_by(tensor):
+    """The op behind what only moves numbers."""
     op, steps = tensor.op, 0
     while op.type in _MOVES and steps < 20:
         op, steps = op.inputs[0].op, steps + 1
+    return op
+
+
+def _rank(name, tensor):
+    op = _squashed_by(tensor)
     kind = _PROBABILITY_OPS.index(op.type) if op.type in _PROBABILITY_OPS else 2
     words = [index for index, word in enumerate(_WORDS) if word in name.lower()]
     return kind, min(words, default=len(_WORDS)), name

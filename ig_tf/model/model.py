@@ -38,6 +38,7 @@ class Model:
       files: {place in the SavedModel: file to take it from}, variables and assets among them; a
         folder stands for an empty one.
       owner: what must live as long as the model (a temporary folder), or None.
+      beneath: the same model without an output that was given in Python, or None.
     """
 
     path: str
@@ -51,6 +52,7 @@ class Model:
     fixes: tuple = ()
     files: dict = dataclasses.field(default_factory=dict)
     owner: object = dataclasses.field(default=None, repr=False, compare=False)
+    beneath: object = dataclasses.field(default=None, repr=False)
 
     @property
     def meta_graph(self):
@@ -124,6 +126,8 @@ class Model:
 
     def asked(self):
         """What `load` has to be told to make the same of the model again, as JSON-able data."""
+        if self.beneath is not None:
+            return self.beneath.asked()
         if self.working is None:
             return {}
         found = {"feeds": {one.tensor + _shape_text(one.shape): one.name for one in self.feeds},

@@ -27,11 +27,11 @@ class Beside:
 
     Attributes:
       name: what they are.
-      rows: by id.
+      rows: by id, and by (id, target as text) where an example has several.
     """
 
     name: str
-    rows: Mapping[str, Result]
+    rows: Mapping[str | tuple[str, str], Result]
 
 
 def card(number: int, result: Result, look: Look = looks.DEFAULT, beside: Beside | None = None,
@@ -85,7 +85,8 @@ def _other(result: Result, beside: Beside | None, look: Look) -> Html | None:
     """The pictures of another file for the same example; said where there are none."""
     if beside is None:
         return None
-    other = beside.rows.get(result.id)
+    own = (result.id, result.target.text())
+    other = beside.rows.get(own) or beside.rows.get(result.id)
     if other is None:
         return element("p", f"{beside.name} has no example of this id.", class_="note")
     differs = other.target.text() != result.target.text()  # labels may have been left out

@@ -8,10 +8,9 @@ import os
 import numpy as np
 
 from ig_tf.errors import ArtifactError, RecordError
-from ig_tf.run import sparse
+from ig_tf.run import sparse, targets
 
 SIGNATURE = "attributions"
-ONE_ROW = "one per example"  # what the metadata says of most targets
 METADATA = os.path.join("assets.extra", "ig_tf.json")
 
 
@@ -60,9 +59,10 @@ class Artifact:
 
     @property
     def folded(self):
-        """Whether an example has several rows of the target, each explained: [batch, k, ...]."""
-        rows = self.metadata.get("target", {}).get("rows", ONE_ROW)
-        return rows != ONE_ROW
+        """Whether an example has several explained numbers (rows of the target, classes, places of
+        an axis): [batch, k, ...]."""
+        rows = self.metadata.get("target", {}).get("rows", targets.ONE_ROW)
+        return rows != targets.ONE_ROW
 
     def answer(self, rows, chosen=()):
         """Answers some examples, {input: one example's array} each -> {key: [examples, ...]}.

@@ -4,7 +4,7 @@ import dataclasses
 
 from ig_tf.errors import RecordError
 from ig_tf.run import artifact as artifacts
-from ig_tf.run import choices, records, requests, results, sparse
+from ig_tf.run import choices, records, requests, results, sparse, targets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,20 +68,22 @@ class Explainer:
 
     def _results(self, one, answer, row, rung):
         loaded, found = self.loaded, []
-        for name, mine in _explained(one.record, answer, loaded.folded):
-            result = _result(loaded, one.record, name, one.values, mine, row, self.labels,
-                             self.vocabulary)
+        for place, (name, mine) in enumerate(_explained(one.record, answer, loaded)):
+            target = targets.of_row(loaded.metadata["target"], int(mine["target_index"][row]),
+                                    place, self.labels)
+            result = _result(loaded, one, name, target, mine, row, self.vocabulary)
             found.append(_judged(loaded, result, rung, self.row_error))
         return tuple(found)
 
 
-def _explained(record, answer, folded):
-    """(id, answer [batch, ...]) for each row of the target that a record has."""
+def _explained(record, answer, loaded):
+    """(id, answer [batch, ...]) for each explained number of a record."""
     name = str(record.values.get("id", record.position))
-    if not folded:
+    if not loaded.folded:
         return [(name, answer)]
-    return [(f"{name}:{fold}", {key: value[:, fold] for key, value in answer.items()})
-            for fold in range(answer["prediction"].shape[1])]
+    return [(targets.row_id(loaded.metadata["target"], name, place),
+             {key: value[:, place] for key, value in answer.items()})
+            for place in range(answer["prediction"].shape[1])]
 
 
 def _judged(loaded, result, rung, row_error):
@@ -116,34 +118,14 @@ def values_of(loaded, record):
             for name, spec in loaded.inputs.items()}
 
 
-def _result(loaded, record, name, values, answer, row, labels, vocabulary):
+def _result(loaded, one, name, target, answer, row, vocabulary):
     numbers = requests.numbers(answer, row)
     points = tuple(_point(point, answer, row, vocabulary) for point in loaded.metadata["points"])
     features = {key.partition("/")[2]: float(value[row]) for key, value in answer.items()
                 if key.startswith("features/")}
     return results.Result(
-        id=name, status=requests.status(numbers),
-        target=_target(loaded.metadata["target"], int(answer["target_index"][row]), labels),
-        points=points, features=features, inputs=_shown_inputs(loaded, record, values), **numbers)
-
-
-def _target(target, index, labels):
-    if target["index"] is None:
-        return results.Target(target["output"])
-    if index < 0:  # a difference of two
-        return results.Target(target["text"], label=_versus(target["index"], labels))
-    if isinstance(target["index"], list) and len(target["index"]) > 1:
-        return results.Target(target["output"], tuple(target["index"]))
-    label = labels[index] if labels and index < len(labels) else None
-    return results.Target(target["output"], index, label)
-
-
-def _versus(index, labels):
-    """Of a difference of two classes the names, where they are known."""
-    numbers = [int(part) for part in index.split("-")] if "," not in index else []
-    if not labels or not numbers or max(numbers) >= len(labels):
-        return None
-    return " - ".join(labels[number] for number in numbers)
+        id=name, status=requests.status(numbers), target=target, points=points,
+        features=features, inputs=_shown_inputs(loaded, one.record, one.values), **numbers)
 
 
 def _point(point, answer, row, vocabulary):
