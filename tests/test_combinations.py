@@ -77,6 +77,26 @@ def test_a_request_chooses_at_the_frontier(tmp_path, function, batch, rule):
 
 
 @pytest.mark.parametrize("rule", ["gauss_legendre", "pilot"])
+@pytest.mark.parametrize("function, batch", [(fourth, None), (fourth, 4), (coupled, None)])
+def test_several_scores_of_several_baselines(tmp_path, function, batch, rule):
+    """Each class's mean over the baselines, and its spread."""
+    starts = [{"x": one} for one in START[:3]]
+    _, out = instrumented(tmp_path, function, {"x": spec([batch, 24])}, {"w": WEIGHTS},
+                          target="score:all", baseline=starts, rule=rule, steps=4)
+    found = builders.open_v2(out)(x=X)
+    for number in range(3):
+        each = np.stack([exact(X, one["x"], np.full(4, number)) for one in starts])
+        np.testing.assert_allclose(found["attributions/x"][:, number], each.mean(0), rtol=1e-9,
+                                   atol=1e-11)
+        np.testing.assert_allclose(found["spread/x"][:, number], each.std(0), rtol=1e-6,
+                                   atol=1e-9)
+        scores = np.stack([(one["x"] @ WEIGHTS[:, number]) ** 4 for one in starts])
+        np.testing.assert_allclose(found["baseline_prediction"][:, number], scores.mean(),
+                                   rtol=1e-12)
+    assert found["relative_error"].max() < 1e-9
+
+
+@pytest.mark.parametrize("rule", ["gauss_legendre", "pilot"])
 def test_a_frontier_without_axes(tmp_path, rule):
     plan, out = instrumented(tmp_path, coupled, {"x": spec([None, 24])}, {"w": WEIGHTS}, steps=4,
                              rule=rule, target="score:1")
