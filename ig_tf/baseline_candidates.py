@@ -80,6 +80,10 @@ def _mean_value(seen):
     return np.concatenate([np.ravel(value) for value in seen.values]).mean()
 
 
+def _median(seen):
+    return np.median(seen.values, 0) if seen.kind == "dense" and seen.one_shape else None
+
+
 def _grey(seen):
     if seen.kind != "image":
         return None
@@ -131,11 +135,12 @@ KINDS = (
     ("zeros", "what does each input do against nothing at all (zero)?", _zeros),
     ("pad token", "what does each word do against an empty text?", _pad),
     ("mean", "what sets this example apart from the average one?", _mean),
-    ("noise", "what does each number do against another one that was drawn?", _noise),
+    ("median", "what sets this example apart from the middling one?", _median),
     ("grey", "what does each pixel do against a grey picture?", _grey),
     ("white", "what does each pixel do against a white picture?", _white),
+    ("noise", "what does each number do against another one that was drawn?", _noise),
 )
-THREE = 3  # that the check of agreement compares
+THREE = 3  # so many, from the first on, are compared by the check of agreement
 
 
 def candidates(points):

@@ -115,7 +115,8 @@ def _looked(examples, rows, failing, also, attributions, baselines_to):
         found = measuring.candidates(examples, looked)
         found = found if BASELINES in also else found[:baseline_candidates.THREE]
         by_baseline = measuring.of_baselines(examples, looked, found)
-        measured["agreement"] = verdicts.agreement(by_baseline)
+        first = list(by_baseline)[:baseline_candidates.THREE]
+        measured["agreement"] = verdicts.agreement({name: by_baseline[name] for name in first})
         if BASELINES in also:
             ranked = measuring.ranked(examples, by_baseline, found, of_target, baselines_to)
     if SANITY in also:

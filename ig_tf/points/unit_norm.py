@@ -47,31 +47,25 @@ def _sources(tensor):
 
 def _scaled(source):
     """Forward from a vector: what each tensor is made of it, until one is of unit length."""
-    kinds, changed = {source.name: VECTOR}, True
-    near = _near(source)
-    while changed:
-        changed = False
-        for op in near:
-            if not op.outputs or op.outputs[0].name in kinds:
-                continue
-            kind = _made(op, [kinds.get(operand.name) for operand in op.inputs])
-            if kind == UNIT:
-                return op
-            if kind is not None:
-                kinds[op.outputs[0].name] = kind
-                changed = True
+    kinds = {source.name: VECTOR}
+    for op in _near(source):
+        kind = _made(op, [kinds.get(operand.name) for operand in op.inputs])
+        if kind == UNIT:
+            return op
+        if kind is not None and op.outputs:
+            kinds[op.outputs[0].name] = kind
     return None
 
 
 def _near(source):
-    """Ops that may compute a norm of it, in the order of the graph."""
-    found, queue = {}, [source]
+    """Ops that may compute a norm of it, each after those that it reads."""
+    found, queue = set(), [source]
     while queue:
         for op in queue.pop().consumers():
             if op.name not in found and op.type in _NEAR:
-                found[op.name] = op
+                found.add(op.name)
                 queue.extend(op.outputs)
-    return list(found.values())
+    return [op for op in source.graph.get_operations() if op.name in found]
 
 
 def _made(op, kinds):

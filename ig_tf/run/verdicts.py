@@ -197,9 +197,10 @@ def _equal_features(looks):
 def _saturation(looks, logits):
     ratios, stretches = [], []
     for look in looks:
-        size = np.abs(look.features()).sum()
-        if size > 0 and not look.says_nothing():
-            ratios.append(float(np.abs(look.features("at_x_times_change")).sum() / size))
+        if np.isfinite(look.path).all() and not look.says_nothing():
+            size = np.abs(look.features()).sum()
+            at_x = np.abs(look.features("at_x_times_change")).sum()
+            ratios.append(float(at_x / size) if size else 0.0)  # too flat for any node to see it
             stretches.append(_stretch(look.path))
     if not ratios:
         return NOT_APPLICABLE, None, "no example has anything to explain", ""
@@ -220,13 +221,15 @@ def _stretch(path):
     return moves[1] - moves[0] if moves else 1.0
 
 
-def _batch_of_one(apart):
+def _batch_of_one(apart, twice, limit):
     if apart.alone is None:
         return NOT_APPLICABLE, None, apart.note or "not compared", ""
     largest = max(apart.alone, apart.across or 0)
     text = f"batch against one by one: {apart.alone:.1e}; others moved: {apart.across:.1e}"
     if apart.passed:
         return PASS, largest, text, ""
+    if twice > limit:
+        return FAIL, largest, text, "The model is random: see determinism first."
     return (FAIL, largest, text, "Examples of a batch are not independent: ask one at a time, and "
             "report the model.")
 
@@ -296,7 +299,7 @@ TABLE = (
     Item("baseline_entropy", ("looks", "squashed"), _entropy),
     Item("equal_features", ("looks",), _equal_features),
     Item("saturation", ("looks", "logits"), _saturation),
-    Item("batch_of_one", ("apart",), _batch_of_one),
+    Item("batch_of_one", ("apart", "twice", "limit"), _batch_of_one),
     Item("determinism", ("twice", "limit"), _determinism),
     Item("unit_norm", ("norms",), _unit_norm),
     Item("baseline_agreement", ("agreement",), _agreement, "--sanity or --baselines"),
