@@ -40,7 +40,7 @@ def figure(check: Mapping[str, Any]) -> Html:
 
 
 # Class of a verdict's word; others are in plain colour.
-_CLASSES = {"pass": "good", "warn": "bad", "fail": "bad"}
+_CLASSES = {"pass": "good", "fail": "bad"}
 
 
 def _verdicts(verdicts: Sequence[Any]) -> Html | None:
