@@ -6,6 +6,8 @@ a few examples; the artifact itself is not touched. What is asked is the table o
 """
 
 import dataclasses
+import itertools
+import os
 import tempfile
 
 from ig_tf import baseline_candidates, measuring
@@ -44,12 +46,14 @@ def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.M
       A `ig_tf.run.checks.Check`.
 
     Raises:
-      RecordError: there are no records, or one does not fit the model.
+      RecordError: a record does not fit the model.
       ResultsError: the file of attributions cannot be read, or does not fit.
     """
     unknown = sorted(set(also) - set(ALSO))
     if unknown:
         raise ValueError(f"no check {', '.join(unknown)}; there are: {', '.join(ALSO)}")
+    if not isinstance(input, (str, bytes, os.PathLike)):
+        input = list(itertools.islice(input, limit))  # it is read more than once
     loaded = artifact.load(model)
     results = attribute(loaded, input, limit=limit)
     rows = [checks.Row(r.id, r.status, r.prediction, r.baseline_prediction, r.relative_error)

@@ -390,3 +390,17 @@ def test_where_all_words_have_one_length():
     assert looks.one_length([one_look(0, 1, kind="tokens", x=unit)], "x")
     assert not looks.one_length([one_look(0, 1, kind="tokens", x=vectors)], "x")
     assert not looks.one_length([one_look(0, 1, kind="tokens", x=unit[[0, 0, 1]])], "x")
+
+
+FIXTURES = pathlib.Path(__file__).resolve().parent / "fixtures" / "lookups_1_15"
+
+
+@pytest.mark.parametrize("name", [
+    "lookup_max_norm-ref", "pooled_max_norm-resource", "safe_max_norm-ref", "pooled_mean-ref",
+    "safe_mean-resource", "weighted_sqrtn-ref", "lookup_unique-ref"])
+def test_max_norm_as_1_15_wrote_it(name):
+    """Also behind distinct ids and before pooling; weights and counts are no norms."""
+    located = ig_tf.locate(ig_tf.load(FIXTURES / name))
+    point, = located.cut.points
+    found = unit_norm.scaled_by_own_norm(located.work.tensor(point.tensor))
+    assert (found is not None) == ("max_norm" in name)

@@ -4,10 +4,10 @@ Where each word has the same length, the zero vector is no word, and a path from
 model has never been. Found in the graph by what is computed, not by names of ops or scopes.
 """
 
-from ig_tf.graph.partitions import CLIPPING
 from ig_tf.points.lookups import LOOKUPS
 
 VECTOR, SQUARE, SUM, NORM, UNIT = "vector", "square", "sum of squares", "norm", "unit"
+_MOST = 200  # ops behind a point that are looked at
 _KEPT = frozenset({"Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "EnsureShape",
                    "StopGradient"})
 _BOUNDS = frozenset({"Maximum", "Minimum", "Select", "SelectV2", "AddV2", "Add", "Where"})
@@ -31,18 +31,17 @@ def scaled_by_own_norm(tensor):
 
 
 def _sources(tensor):
-    """The point, and the lookups just behind it."""
-    found, queue, seen = [tensor], [tensor], set()
-    while queue:
-        op = queue.pop().op
+    """The point, and the lookups that it is made of, also of distinct ids and before pooling."""
+    found, queue, seen = {tensor.name: tensor}, [tensor], set()
+    while queue and len(seen) < _MOST:
+        op = queue.pop(0).op
         if op.name in seen:
             continue
         seen.add(op.name)
         if op.type in LOOKUPS and op.outputs[0].dtype.is_floating:
-            found.append(op.outputs[0])
-        elif op.type in CLIPPING | _KEPT | _BOUNDS:
-            queue.extend(t for t in op.inputs if t.dtype.is_floating)
-    return found
+            found[op.outputs[0].name] = op.outputs[0]
+        queue.extend(t for t in op.inputs if t.dtype.is_floating)
+    return list(found.values())
 
 
 def _scaled(source):

@@ -162,7 +162,7 @@ def advice(rows, trials, tolerance, steps):
 
 def what_helps(sentences):
     """The one of these that says what to do."""
-    for start in ("This works", "More nodes help", "Nothing that was tried"):
+    for start in ("More nodes help", "This works", "Nothing that was tried"):
         for sentence in sentences:
             if sentence.startswith(start):
                 return sentence
