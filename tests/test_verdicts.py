@@ -314,9 +314,10 @@ def test_baselines_that_disagree():
     one = one_look(0, 1, x=[1, 2, 3, 4.0], integral=np.array([4.0, 3, 2, 1]) * [1, 1, 3, 9])
     other = one_look(0, 1, x=[1, 2, 3, 4.0], integral=np.array([9.0, 2, 1, 0.1]))
     same = verdicts.agreement({"zeros": [one], "mean": [one]})
-    assert same["median"] == pytest.approx(1.0)
+    assert same["least"] == pytest.approx(1.0)
     assert verdict_of("baseline_agreement", agreement=same).verdict == "pass"
-    apart = verdicts.agreement({"zeros": [one], "mean": [other]})
+    apart = verdicts.agreement({"zeros": [one], "pad": [one], "mean": [other]})
+    assert apart["least"] < 0 and apart["pair"] == ("zeros", "mean")
     assert verdict_of("baseline_agreement", agreement=apart).verdict == "warn"
     alone = verdicts.agreement({"zeros": [one]})
     assert verdict_of("baseline_agreement", agreement=alone).verdict == "not applicable"
