@@ -405,3 +405,34 @@ def test_max_norm_as_1_15_wrote_it(name):
     point, = located.cut.points
     found = unit_norm.scaled_by_own_norm(located.work.tensor(point.tensor))
     assert (found is not None) == ("max_norm" in name)
+
+
+def test_several_rows_of_the_target_for_each_example(tmp_path):
+    """Each is a path of its own: what is asked of one path is not, and that is said."""
+    def folded(x):
+        return tf.nn.softmax(tf.tanh(tf.reshape(x, [-1, 4])) @ W2[:4])
+
+    path = builders.build(tmp_path, folded, {"x": builders.spec([None, None, 4])},
+                          target="score:0").path
+    found = ig_tf.check(path, [{"x": RNG.normal(size=(3, 4)).tolist()} for _ in range(2)])
+    verdict = by_name(found)
+    assert found.passed and verdict["completeness"].verdict == "pass"
+    assert verdict["scalar_target"].value == 3 and "several rows" in verdict["saturation"].text
+    assert verdict["saturation"].verdict == "not applicable"
+    assert verdict["determinism"].verdict == "pass"
+
+
+def test_a_baseline_that_explains_nothing_comes_last():
+    useful = checks.Ranked("zeros", "", "", 0.3, verdicts.judged({}))
+    failing = verdicts.Verdict("completeness", "fail", 0.3, "")
+    useful = dataclasses.replace(useful, verdicts=(failing,))
+    nothing = checks.Ranked("mean", "", "", None, ())
+    assert sorted([nothing, useful], key=lambda one: one.order()) == [useful, nothing]
+
+
+def test_input_that_can_be_read_once(tmp_path):
+    path = build(tmp_path, lambda x: tf.reduce_sum(x ** 3, 1)).path
+    found = ig_tf.check(path, (record for record in RECORDS), limit=3)
+    assert len(found.rows) == 3 and found.passed
+    with pytest.raises(ValueError, match="sanity, baselines"):
+        ig_tf.check(path, RECORDS, also=("everything",))

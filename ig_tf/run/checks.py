@@ -115,10 +115,10 @@ class Ranked:
     verdicts: tuple
 
     def order(self):
-        """Fewest failures first, then fewest warnings, then the smallest error (to 0.1 %)."""
+        """What explains nothing last; then by failures, warnings, and the error (to 0.1 %)."""
         found = [one.verdict for one in self.verdicts]
-        error = np.inf if self.error is None else self.error
-        return found.count("fail"), found.count("warn"), np.round(error, 3)
+        return (self.error is None, found.count("fail"), found.count("warn"),
+                np.round(self.error or 0.0, 3))
 
 
 def normalized_entropy(scores, squashed=True):

@@ -261,7 +261,8 @@ def _unit_norm(norms):
 def _agreement(found):
     least = found["least"]
     if least is None:
-        return NOT_APPLICABLE, None, "too few features or baselines to rank", ""
+        return NOT_APPLICABLE, None, ("nothing to rank: fewer than three features or "
+                                      "two baselines, or attributions of zero"), ""
     text = (f"rank correlation {least:.2f} at least, {' against '.join(found['pair'])} (of "
             f"{', '.join(found['baselines'])})")
     if least >= AGREE:
