@@ -278,6 +278,18 @@ def test_cases_of_the_baselines_score(name):
     assert bool(found.advice) == (expected == "warn")
 
 
+def test_examples_without_a_score_are_left_out():
+    """NaN was sent: the others decide."""
+    broken = one_look(np.nan, np.nan, x=[np.nan, 1.0])
+    found = {one.name: one for one in verdicts.judged(
+        {"looks": [broken, one_look(0.01, 5)], "squashed": False, "logits": None})}
+    assert found["baseline_score"].verdict == "pass" and found["baseline_score"].value == 0.01
+    assert found["saturation"].verdict == "pass"
+    alone = {one.name: one.verdict for one in verdicts.judged(
+        {"looks": [broken], "squashed": False, "logits": None})}
+    assert alone["baseline_score"] == alone["saturation"] == "not applicable"
+
+
 @pytest.mark.parametrize("scores, squashed, expected, said", [
     ([0.31, 0.69], True, "pass", "69%"), ([0.29, 0.71], True, "warn", "third class"),
     ([0.72], True, "warn", "class 1"), ([0.72], False, "not applicable", "no distribution"),

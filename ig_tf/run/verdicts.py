@@ -100,7 +100,8 @@ def _scalar(count, why):
 
 
 def _baseline_score(looks, squashed):
-    cases = [_case(look, looks, squashed) for look in looks if not np.isnan(look.path).any()]
+    looks = [look for look in looks if np.isfinite(look.path).all()]
+    cases = [_case(look, looks, squashed) for look in looks]
     if not cases:
         return NOT_APPLICABLE, None, "no example with a finite score", ""
     names = [name for name, _, _ in cases]
