@@ -53,8 +53,8 @@ class Candidate:
             numbers = {point: float(np.ravel(value)[0]) for point, value in self.values.items()}
             if not any(numbers.values()):
                 return "--baseline=zeros"
-            return "--baseline=" + ",".join(f"{point}={number:.6g}"
-                                            for point, number in numbers.items())
+            return "--baseline=" + ",".join(f"{point}={number:.6g}"  # others start at zero
+                                            for point, number in numbers.items() if number)
         if folder is None:
             return "(an array: --baselines_to=FOLDER writes it for --baseline=FILE.npz)"
         path = os.path.join(folder, self.name.replace(" ", "_") + ".npz")

@@ -105,8 +105,9 @@ def _baseline_score(looks, squashed):
     if not cases:
         return NOT_APPLICABLE, None, "no example with a finite score", ""
     names = [name for name, _, _ in cases]
-    start = float(np.median([look.baseline_prediction for look in looks]))
     usual = max(dict.fromkeys(names), key=names.count)
+    start = float(np.median([look.baseline_prediction for look, name in zip(looks, names)
+                             if name == usual]))
     others = ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names)
                        if name != usual)
     wrong = [case for case in cases if case[2]]
