@@ -79,7 +79,7 @@ def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.M
 
 def _check(loaded, rows, tolerance, tried, measured, reasons, ranked):
     steps = loaded.metadata["rule"]["steps"]
-    sentences = checks.advice(rows, tried, tolerance, steps)
+    sentences = checks.advice(rows, tried, tolerance, steps, ranked)
     if rows:
         measured.update(rows=rows, tolerance=tolerance, helps=checks.what_helps(sentences))
     entropy = None
@@ -100,7 +100,8 @@ def _of_batch(loaded, given, count, say):
 
 def _examples(rerun, results, failing, tolerance):
     """Those that fail, then the first ones."""
-    wanted = sorted(dict.fromkeys([*failing, *range(len(results))][:measuring.MOST_LOOKED]))
+    order = list(dict.fromkeys([*failing, *range(len(results))]))
+    wanted = sorted(order[:measuring.MOST_LOOKED])
     return measuring.Examples(rerun, wanted, [results[place] for place in wanted], tolerance)
 
 

@@ -442,6 +442,21 @@ def test_a_baseline_that_explains_nothing_comes_last():
     assert sorted([nothing, useful], key=lambda one: one.order()) == [useful, nothing]
 
 
+def test_the_examples_that_fail_are_looked_at_and_eight_in_all():
+    results = [looks.Look(str(i), None, None, None, -1, ()) for i in range(12)]
+    found = checking._examples(None, results, [11, 2], 0.05)
+    assert found.wanted == [0, 1, 2, 3, 4, 5, 6, 11] and found.names[-1] == "11"
+
+
+def test_a_baseline_that_would_do_is_named_with_its_question():
+    good = checks.Ranked("mean", "against the average?", "", 0.01, (
+        verdicts.Verdict("completeness", "pass", 0.01, ""),))
+    row = checks.Row("a", "capped", 1.0, 0.0, 0.5)
+    said = checks.advice([row], (), 0.05, 50, (good,))
+    assert any("'mean'" in one and "against the average?" in one for one in said)
+    assert not checks.advice([dataclasses.replace(row, status="converged")], (), 0.05, 50, (good,))
+
+
 def test_input_that_can_be_read_once(tmp_path):
     path = build(tmp_path, lambda x: tf.reduce_sum(x ** 3, 1)).path
     found = ig_tf.check(path, (record for record in RECORDS), limit=3)

@@ -145,7 +145,7 @@ def where_it_moves(path):
     return ALPHAS[first], ALPHAS[last + 1], float(change[first:last + 1].sum() / total)
 
 
-def advice(rows, trials, tolerance, steps):
+def advice(rows, trials, tolerance, steps, ranked=()):
     """Sentences about completeness: what is wrong where something is, and what to do."""
     found = []
     failing = [row for row in rows if row.status in ("capped", "invalid_input")]
@@ -153,6 +153,7 @@ def advice(rows, trials, tolerance, steps):
         found += _about_steps(failing, steps)
         found += _about_path(failing)
         found += _about_trials(trials, tolerance)
+        found += _about_baselines(ranked)
     equal = sum(row.status == "baseline_equal" for row in rows)
     if equal:
         found.append(f"{equal} of {len(rows)} examples score what the baseline scores: their "
@@ -208,6 +209,15 @@ def _about_trials(trials, tolerance):
         return [f"Nothing that was tried brings every failing example under {tolerance:.0%}; best: "
                 f"{best.flags} (largest error "
                 f"{max(best.errors + best.doubled):.1%})."]
+    return []
+
+
+def _about_baselines(ranked):
+    """Another baseline whose path is easy; never as an answer to the same question."""
+    for one in ranked:
+        if any(found.name == "completeness" and found.verdict == "pass" for found in one.verdicts):
+            return [f"From the baseline {one.name!r} every example that was looked at is within the "
+                    f"tolerance (median error {_percent(one.error)}), which asks: {one.question}"]
     return []
 
 
