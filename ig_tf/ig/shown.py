@@ -26,14 +26,12 @@ def integrated(recipe, path, values, request):
     """What each point shows, each point's total, and F at the baseline."""
     start = path.function(path.baselines, path.fixed)
     integrals = path.line.pulled_back(loops.integrals(recipe, path, request))
-    attributions = integrate.attributions(path.line, integrals)
+    attributions, totals = integrate.attributions(path.line, integrals)
     shown = []
     for point, attribution, integral in zip(recipe.points, attributions, integrals):
         batch = tf.shape(attribution)[0]
         shown += (per_id(point.bag, recipe.work, values, integral, batch) if point.bag
                   else [attribution])
-    totals = [tf.reduce_sum(tf.cast(attribution, tf.float64), tf.range(1, tf.rank(attribution)))
-              for attribution in attributions]  # parts may cancel
     return [*shown, *totals, start]
 
 

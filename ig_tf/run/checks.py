@@ -216,8 +216,8 @@ def _about_baselines(ranked):
     """Another baseline whose path is easy; never as an answer to the same question."""
     for one in ranked:
         if any(found.name == "completeness" and found.verdict == "pass" for found in one.verdicts):
-            return [f"From the baseline {one.name!r} every example that was looked at is within the "
-                    f"tolerance (median error {_percent(one.error)}), which asks: {one.question}"]
+            return [f"From the baseline {one.name!r} every example that was looked at is within "
+                    f"the tolerance (median error {_percent(one.error)}), which asks: {one.question}"]
     return []
 
 
