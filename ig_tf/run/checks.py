@@ -217,7 +217,8 @@ def _about_baselines(ranked):
     for one in ranked:
         if any(found.name == "completeness" and found.verdict == "pass" for found in one.verdicts):
             return [f"From the baseline {one.name!r} every example that was looked at is within "
-                    f"the tolerance (median error {_percent(one.error)}), which asks: {one.question}"]
+                    f"the tolerance (median error {_percent(one.error)}). That asks: "
+                    f"{one.question}"]
     return []
 
 
