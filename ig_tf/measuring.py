@@ -70,7 +70,8 @@ def random(examples, plan, looked):
     names = random_weights.weights(plan.recipe)
     if not names:
         return None
-    found = {"count": {}}
+    found = {"count": {}, "tables": sorted({point.name for point in plan.recipe.points
+                                            if point.table})}
     for part, share in random_weights.SHARES.items():
         chosen = random_weights.nearest(names, share)
         examples.rerun.say(f"attributions with {len(chosen)} of {len(names)} weights random")

@@ -124,6 +124,17 @@ def test_weights_that_do_not_matter_are_caught(tmp_path):
     assert verdict.verdict == "fail" and verdict.value > 0.99
 
 
+@pytest.mark.parametrize("rank, tables, expected", [
+    (0.1, [], "pass"), (0.8, [], "warn"), (0.99, [], "fail"), (0.99, ["words"], "warn"),
+    (0.1, ["words"], "pass")])
+def test_tables_that_stay_are_no_fault(rank, tables, expected):
+    one = {"rank": rank, "cosine": rank}
+    found = verdict_of("random_weights", random={
+        "last": one, "all": one, "tables": tables, "count": {"last": 1, "all": 2}})
+    assert found.verdict == expected
+    assert ("Tables" in found.advice) == (expected == "warn" and bool(tables))
+
+
 def test_without_weights_nothing_is_randomised(tmp_path):
     path = build(tmp_path, lambda x: tf.reduce_sum(x ** 3, 1)).path
     verdict = by_name(ig_tf.check(path, RECORDS[:2], also=("sanity",)))["random_weights"]

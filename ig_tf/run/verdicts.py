@@ -280,6 +280,10 @@ def _random_weights(found):
     text = (f"correlation of ranks {last['rank']:.2f} once {found['count']['last']} of "
             f"{found['count']['all']} weights are random, {every['rank']:.2f} once all are")
     worst = max(last["rank"], every["rank"])
+    if worst > ALIKE and found["tables"]:
+        return (WARN, worst, text, f"Tables stay as learned in this test ({len(found['tables'])} "
+                "points are looked up), so this may be theirs: a linear model's weights are such "
+                "tables. Read the picture beside that of a model with random weights.")
     if all(min(one["rank"], one["cosine"]) > UNCHANGED for one in (last, every)):
         return (FAIL, worst, text, "Attributions hardly depend on what the model learned: they "
                 "show the input. Look whether these weights matter for the target at all.")
