@@ -78,7 +78,9 @@ def test_a_confident_baseline_is_named(tmp_path):
     p = 1 / (1 + np.exp(7))
     assert found.entropy == pytest.approx(-(p * np.log(p) + (1 - p) * np.log(1 - p)) / np.log(2),
                                           rel=1e-3)
-    assert any("not undecided" in sentence for sentence in found.advice)
+    verdict, = [one for one in found.verdicts if one.name == "baseline_entropy"]
+    assert verdict.verdict == "warn" and verdict.value == pytest.approx(found.entropy)
+    assert "not undecided" in verdict.advice and "third class" in verdict.advice
 
 
 @pytest.mark.parametrize("scores, expected", [

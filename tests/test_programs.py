@@ -34,8 +34,8 @@ def test_from_a_model_to_a_page(tmp_path):
     status, said, _ = ig_tf("report", f"--results={results}", f"--output={page}", "--title=Digits")
     assert status == 0 and "5 examples" in said and "<h1" in page.read_text()
     status, said, _ = ig_tf("check", f"--model={out}", f"--input={MODEL / 'examples.npz'}",
-                            "--limit=4")
-    assert status == 0 and "PASS: 4 of 4" in said
+                            "--limit=4", f"--attributions={results}")
+    assert status == 0 and "PASS: 4 of 4" in said and "4 examples: as computed here" in said
 
 
 @pytest.mark.parametrize("arguments, said", [

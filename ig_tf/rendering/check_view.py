@@ -28,6 +28,8 @@ def figure(check: Mapping[str, Any]) -> Html:
         element("p", element("b", "PASS" if passed else "FAIL", class_="good" if passed else "bad"),
                 f": {words}"),
         element("ul", *advice) if advice else None,
+        _verdicts(_listed(check.get("verdicts"))),
+        _baselines(_listed(check.get("baselines"))),
         _trials(_listed(check.get("trials"))),
         element("div", *[element("div", inline(scene)) for scene in scenes], class_="curves")
         if scenes else None,
@@ -35,6 +37,52 @@ def figure(check: Mapping[str, Any]) -> Html:
                 "have added up to by then. Where the curve is flat the output is saturated.",
                 class_="note") if scenes else None,
         class_="box")
+
+
+# Class of a verdict's word; others are in plain colour.
+_CLASSES = {"pass": "good", "fail": "bad"}
+
+
+def _verdicts(verdicts: Sequence[Any]) -> Html | None:
+    """A row for each check: what was found, and what to do."""
+    lines = [
+        element("tr", element("th", str(one.get("name", "")).replace("_", " "), scope="row"),
+                element("td", element("b", one.get("verdict", ""),
+                                      class_=_CLASSES.get(str(one.get("verdict")), None))),
+                element("td", one.get("text", ""),
+                        *([element("br"), element("small", one["advice"])]
+                          if one.get("advice") else [])))
+        for one in verdicts if isinstance(one, Mapping)]
+    if not lines:
+        return None
+    head = element("tr", *(element("th", word, scope="col")
+                           for word in ("check", "verdict", "what was found, and what to do")))
+    return element("div", element("table", element("thead", head), element("tbody", *lines)),
+                   class_="scroll trials")
+
+
+def _baselines(ranked: Sequence[Any]) -> Html | None:
+    """Baselines that were tried, best first."""
+    lines = []
+    for one in ranked:
+        if isinstance(one, Mapping):
+            bad = ", ".join(f"{found.get('name')} {found.get('verdict')}".replace("_", " ")
+                            for found in _listed(one.get("verdicts")) if isinstance(found, Mapping)
+                            and found.get("verdict") in ("warn", "fail"))
+            error = _number(one.get("error"))
+            lines.append(element(
+                "tr", element("th", one.get("name", ""), element("br"),
+                              element("small", one.get("question", "")), scope="row"),
+                element("td", "–" if error is None else numerals.percent(error), class_="number"),
+                element("td", bad or "none")))
+    if not lines:
+        return None
+    head = element("tr", element("th", "baseline, and what it asks", scope="col"),
+                   element("th", "completeness error", scope="col", class_="number"),
+                   element("th", "warnings", scope="col"))
+    return element("div", element("table", element("thead", head), element("tbody", *lines)),
+                   element("p", "A changed baseline changes the question that is asked.",
+                           class_="note"), class_="scroll trials")
 
 
 def _trials(trials: Sequence[Any]) -> Html | None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ig_tf.rendering import image, maps, markup, numerals, palette, photo, slices, strips, views
+from ig_tf.rendering import (
+    image, maps, markup, numerals, palette, photo, slices, spread, strips, views)
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, escape, join
@@ -40,8 +41,10 @@ def figure(results: Sequence[Result], look: Look = looks.DEFAULT, by: Sequence[s
       look: palette and words.
       by: what to slice by: "target" or names of inputs.
     """
-    return join([_features(results, look), *(_slices(results, key, look) for key in by),
-                 _words(results, look), _mean_maps(results, look)])
+    views_of = [_features(results, look), *(_slices(results, key, look) for key in by),
+                _words(results, look), _mean_maps(results, look)]
+    said = spread.caveat(results) if any(views_of) else ""
+    return join([element("p", said, class_="note") if said else None, *views_of])
 
 
 def mean_maps(results: Sequence[Result]) -> list[tuple[str, str, np.ndarray, int]]:
@@ -64,25 +67,39 @@ def _features(results: Sequence[Result], look: Look) -> Html:
     means = feature_means(results)
     if len(means) < 2:
         return Html("")
-    largest = means[0][1]
-    lines = [_mean_line(line, largest, len(results)) for line in means[:MOST_FEATURES]]
-    left = len(means) - MOST_FEATURES
+    parts = slices.by_target(results)
+    bars = [_bars(part, len(parts) > 1) for part in parts[:MOST_TARGETS]]
     strip = strips.scene(results, [name for name, _, _ in means], look.colours.legend())
     return join([
         element("h2", "Which features matter over all examples"),
         element(
-            "section",
-            element("h3", "Mean |attribution|"),
-            element("table", element("tbody", *lines), class_="bars"),
+            "section", *bars,
             element("p", "Sizes without signs, so a feature that pushes both ways is not cancelled "
-                    "out." + (f" The weakest {left:,} features are left out." if left > 0 else ""),
-                    class_="note"),
+                    "out. One class is never mixed with another.", class_="note"),
             element("h3", "Example by example"),
             element("div", inline(strip), class_="scroll"),
             element("p", "A dot is an example: to the right where the feature raised the output "
                     "that is explained, to the left where it lowered it."
                     + _own_targets(results), class_="note"),
             class_="box")])
+
+
+def _bars(part: slices.Slice, named: bool) -> Html | None:
+    """Mean sizes of one target, and the numbers behind them."""
+    means = feature_means(part.results)
+    if not means:
+        return None
+    largest, left = means[0][1], len(means) - MOST_FEATURES
+    lines = [_mean_line(line, largest, len(part.results)) for line in means[:MOST_FEATURES]]
+    numbers = spread.table(spread.of_features(part.results), MOST_FEATURES, "feature")
+    return join([
+        element("h3", "Mean |attribution|" + (
+            f", {part.name}, {len(part.results):,} examples" if named else "")),
+        element("table", element("tbody", *lines), class_="bars"),
+        element("p", f"The weakest {left:,} features are left out.", class_="note")
+        if left > 0 else None,
+        element("details", element("summary", "mean, size and quantiles"), numbers)
+        if numbers else None])
 
 
 def _own_targets(results: Sequence[Result]) -> str:
@@ -93,6 +110,19 @@ def _own_targets(results: Sequence[Result]) -> str:
 
 
 def _slices(results: Sequence[Result], key: str, look: Look) -> Html:
+    """Mean attributions by slice, within each target."""
+    targets = slices.by_target(results)
+    if key == slices.TARGET or len(targets) < 2:
+        return join([element("h2", f"By {key}"), _sliced(results, key, look)])
+    slices.by(results, key)  # an unknown input is said once
+    return join([element("h2", f"By {key}"), *(
+        join([element("h3", f"{part.name}, {len(part.results):,} examples"),
+              _sliced(part.results, key, look)])
+        for part in targets[:MOST_TARGETS]
+        if slices.has(part.results, key))])
+
+
+def _sliced(results: Sequence[Result], key: str, look: Look) -> Html:
     parts = slices.by(results, key)
     names = [name for name, _, _ in feature_means(results)[:MOST_FEATURES]]
     if not names:
@@ -105,15 +135,13 @@ def _slices(results: Sequence[Result], key: str, look: Look) -> Html:
                 class_="number") for part in parts))
     lines = [element("tr", element("th", escape(name, _LONGEST), scope="row"),
                      *(_shaded(mean.get(name), scale) for mean in means)) for name in names]
-    return join([
-        element("h2", f"By {key}"),
-        element(
-            "section",
-            element("div", element("table", element("thead", head), element("tbody", *lines),
-                                   class_="slices"), class_="scroll"),
-            element("p", "Mean attribution with its sign. Full colour at "
-                    f"±{numerals.plain(scale)}; {look.colours.legend()}.", class_="note"),
-            class_="box")])
+    return element(
+        "section",
+        element("div", element("table", element("thead", head), element("tbody", *lines),
+                               class_="slices"), class_="scroll"),
+        element("p", "Mean attribution with its sign. Full colour at "
+                f"±{numerals.plain(scale)}; {look.colours.legend()}.", class_="note"),
+        class_="box")
 
 
 def _words(results: Sequence[Result], look: Look) -> Html:
@@ -123,7 +151,8 @@ def _words(results: Sequence[Result], look: Look) -> Html:
         means = slices.word_means(part.results, look)[:MOST_WORDS]
         if len(means) > 1:
             lists += [element("h3", f"{part.name}, {len(part.results):,} examples"),
-                      element("div", *_sides(means), class_="strongest")]
+                      element("div", *_sides(means), class_="strongest"),
+                      _word_numbers(part, look)]
     if not lists:
         return Html("")
     return join([
@@ -133,6 +162,12 @@ def _words(results: Sequence[Result], look: Look) -> Html:
                         "mean attribution; × is how often. A mean of few is a guess.",
                         class_="note"),
                 class_="box")])
+
+
+def _word_numbers(part: slices.Slice, look: Look) -> Html | None:
+    numbers = spread.table(slices.word_scores(part.results, look), MOST_WORDS, "word")
+    return element("details", element("summary", "mean, size and quantiles"), numbers
+                   ) if numbers else None
 
 
 def _sides(means: Sequence[tuple[str, float, int]]) -> Iterator[Html]:

@@ -62,12 +62,29 @@ def by(results: Sequence[Result], key: str) -> list[Slice]:
     return _largest(results, [None if v is None else str(v) for v in values])
 
 
+def has(results: Sequence[Result], key: str) -> bool:
+    """Whether any of them has an input of one value of that name."""
+    return any(_single(result.inputs.get(key)) is not None for result in results)
+
+
+def by_target(results: Sequence[Result]) -> list[Slice]:
+    """The examples cut by what is explained of them, whatever their inputs are called."""
+    return _largest(results, [result.target.named() for result in results])
+
+
 def word_means(results: Sequence[Result], look: Look, least: int = 2
                ) -> list[tuple[str, float, int]]:
     """(word, mean attribution, occurrences) of words that occur often enough, strongest first.
 
     A text of one token is a category: a feature, and no word.
     """
+    means = [(word, numerals.mean(scores), len(scores))
+             for word, scores in word_scores(results, look).items() if len(scores) >= least]
+    return sorted(means, key=lambda line: -abs(line[1]))
+
+
+def word_scores(results: Sequence[Result], look: Look) -> dict[str, list[float]]:
+    """{word: its attribution wherever it occurs}."""
     found: dict[str, list[float]] = {}
     for result in results:
         for point in result.points:
@@ -78,9 +95,7 @@ def word_means(results: Sequence[Result], look: Look, least: int = 2
                 if piece.kind == "word" and isinstance(piece.text, str) and math.isfinite(
                         piece.score):
                     found.setdefault(piece.text, []).append(piece.score)
-    means = [(word, numerals.mean(scores), len(scores))
-             for word, scores in found.items() if len(scores) >= least]
-    return sorted(means, key=lambda line: -abs(line[1]))
+    return found
 
 
 def _largest(results: Sequence[Result], names: Sequence[str | None]) -> list[Slice]:

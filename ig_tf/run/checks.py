@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from ig_tf.run import looks
 from ig_tf.run.results import TOLERANCE
 
 # Where F is looked at along the path: close to the baseline too, where many models change.
@@ -69,8 +70,10 @@ class Check:
       entropy: of the output's distribution at the baseline, as a share of its maximum (0 certain,
         1 undecided); None where the output is no distribution.
       trials: what else was tried.
-      advice: sentences.
+      advice: sentences about completeness.
       apart: whether examples leave each other alone (`apart.Apart`), or None: not asked.
+      verdicts: a `verdicts.Verdict` for each check of its table.
+      baselines: `Ranked`, best first; empty where they were not asked for.
     """
 
     rows: tuple
@@ -80,6 +83,8 @@ class Check:
     trials: tuple
     advice: tuple
     apart: object = None
+    verdicts: tuple = ()
+    baselines: tuple = ()
 
     @property
     def failing(self):
@@ -87,22 +92,43 @@ class Check:
 
     @property
     def passed(self):
-        return not self.failing and (self.apart is None or self.apart.passed)
+        return (not self.failing and (self.apart is None or self.apart.passed)
+                and all(one.verdict != "fail" for one in self.verdicts))
 
 
-def normalized_entropy(scores):
+@dataclasses.dataclass(frozen=True)
+class Ranked:
+    """A baseline that was tried.
+
+    Attributes:
+      name: what it is.
+      question: what attributions from it answer.
+      flag: as `ig-tf instrument` takes it.
+      error: median relative completeness error; None where no example has anything to explain.
+      verdicts: of the checks that a baseline decides.
+    """
+
+    name: str
+    question: str
+    flag: str
+    error: object
+    verdicts: tuple
+
+    def order(self):
+        """What explains nothing last; then by failures, warnings, and the error (to 0.1 %)."""
+        found = [one.verdict for one in self.verdicts]
+        return (self.error is None, found.count("fail"), found.count("warn"),
+                np.round(self.error or 0.0, 3))
+
+
+def normalized_entropy(scores, squashed=True):
     """Entropy of a distribution [classes], or of a single probability, divided by its maximum.
 
     Returns:
       A number in [0, 1], or None where the scores are no probabilities.
     """
-    scores = np.asarray(scores, np.float64).ravel()
-    if scores.size == 1 and 0 <= scores[0] <= 1:
-        scores = np.array([scores[0], 1 - scores[0]])
-    if scores.size < 2 or np.any(scores < 0) or abs(scores.sum() - 1) > 1e-3:
-        return None
-    kept = scores[scores > 0]
-    return abs(float((kept * np.log(kept)).sum() / np.log(scores.size)))
+    found = looks.distribution(scores, squashed)
+    return None if found is None else looks.entropy(found)
 
 
 def where_it_moves(path):
@@ -119,24 +145,29 @@ def where_it_moves(path):
     return ALPHAS[first], ALPHAS[last + 1], float(change[first:last + 1].sum() / total)
 
 
-def advice(rows, entropy, trials, tolerance, steps):
-    """Sentences: what is wrong where something is, and what to do."""
+def advice(rows, trials, tolerance, steps, ranked=()):
+    """Sentences about completeness: what is wrong where something is, and what to do."""
     found = []
     failing = [row for row in rows if row.status in ("capped", "invalid_input")]
     if failing:
         found += _about_steps(failing, steps)
         found += _about_path(failing)
         found += _about_trials(trials, tolerance)
-    if entropy is not None and entropy < 0.5:
-        found.append(
-            f"At the baseline the model is not undecided (entropy {entropy:.0%} of the maximum): "
-            "attributions explain the difference to a case that it already calls something. "
-            "Consider another baseline.")
+        found += _about_baselines(ranked)
     equal = sum(row.status == "baseline_equal" for row in rows)
     if equal:
         found.append(f"{equal} of {len(rows)} examples score what the baseline scores: their "
                      "attributions sum to nothing, and a relative error says little.")
     return tuple(found)
+
+
+def what_helps(sentences):
+    """The one of these that says what to do."""
+    for start in ("More nodes help", "This works", "Nothing that was tried"):
+        for sentence in sentences:
+            if sentence.startswith(start):
+                return sentence
+    return "Take more nodes (--steps), or have them chosen on your data (--calibrate=FILE)."
 
 
 def _about_steps(failing, steps):
@@ -181,6 +212,16 @@ def _about_trials(trials, tolerance):
     return []
 
 
+def _about_baselines(ranked):
+    """Another baseline whose path is easy; never as an answer to the same question."""
+    for one in ranked:
+        if any(found.name == "completeness" and found.verdict == "pass" for found in one.verdicts):
+            return [f"From the baseline {one.name!r} every example that was looked at is within "
+                    f"the tolerance (median error {_percent(one.error)}). That asks: "
+                    f"{one.question}"]
+    return []
+
+
 def text(check):
     """The check as lines for a terminal."""
     lines = [f"{len(check.rows)} examples, {check.steps} nodes, tolerance {check.tolerance:.0%}",
@@ -193,23 +234,55 @@ def text(check):
         if row.path is not None:
             lines.append(f"F along the path of {row.id}: " + "  ".join(
                 f"{alpha:g}:{value:.4g}" for alpha, value in zip(ALPHAS, row.path)))
-    if check.entropy is not None:
-        lines.append(f"entropy of the output at the baseline: {check.entropy:.0%} of the maximum")
     for trial in check.trials:
         doubled = f", {max(trial.doubled):.2%} with twice the nodes" if trial.doubled else ""
         lines.append(f"tried {trial.flags}: largest error {max(trial.errors):.2%}{doubled}")
     lines += list(check.advice)
-    verdict = "PASS" if check.passed else "FAIL"
     if check.apart is not None:
         lines += _apart(check.apart)
+    lines += _table(check.verdicts) + _ranking(check.baselines)
     judged = [row for row in check.rows if row.status != "unchecked"]
     within = (f"{len(judged) - len(check.failing)} of {len(judged)} examples are within the "
               "tolerance") if judged or not check.rows else (
                   "the method's attributions sum to no known difference, which is not checked")
+    verdict = "PASS" if check.passed else "FAIL"
+    warned = sum(one.verdict == "warn" for one in check.verdicts)
     lines.append(f"{verdict}: {within}" + (
                      "" if check.apart is None or check.apart.passed
-                     else "; examples of a batch are not independent"))
+                     else "; examples of a batch are not independent")
+                 + (f"; {warned} warning{'s' * (warned > 1)}" if warned else ""))
     return "\n".join(lines)
+
+
+def _table(verdicts):
+    """A line for each check; its advice below it."""
+    if not verdicts:
+        return []
+    width = max(len(one.name) for one in verdicts)
+    lines = ["", f"{'verdict':<15} {'check':<{width}}  what was found"]
+    for one in verdicts:
+        lines.append(f"{one.verdict:<15} {one.name:<{width}}  {one.text}")
+        if one.advice:
+            lines.append(f"{'':<15} {'':<{width}}  -> {one.advice}")
+    return [*lines, ""]
+
+
+QUESTION = ("A baseline is part of the question: what is ranked here is how well each question can "
+            "be answered, not which one you should ask. With another baseline the attributions "
+            "explain another difference.")
+
+
+def _ranking(ranked):
+    if not ranked:
+        return []
+    lines = ["baselines, by these checks:"]
+    for place, one in enumerate(ranked, 1):
+        error = _percent(one.error)
+        bad = ", ".join(f"{found.name} {found.verdict}" for found in one.verdicts
+                        if found.verdict in ("warn", "fail"))
+        lines += [f"{place:>3}. {one.name}: completeness error {error}; {bad or 'no warning'}",
+                  f"     asks: {one.question}", f"     {one.flag}"]
+    return [*lines, QUESTION, ""]
 
 
 def _apart(apart):
@@ -242,5 +315,5 @@ def _percent(value):
     return "-" if value is None else f"{value:.2%}"
 
 
-__all__ = ["ALPHAS", "MAX_STEPS", "TOLERANCE", "Check", "Row", "Trial", "advice",
-           "normalized_entropy", "text", "where_it_moves"]
+__all__ = ["ALPHAS", "MAX_STEPS", "QUESTION", "TOLERANCE", "Check", "Ranked", "Row", "Trial",
+           "advice", "normalized_entropy", "text", "what_helps", "where_it_moves"]
