@@ -1,8 +1,8 @@
 """A C program that knows nothing of ig_tf asks the signature `attributions`, as a server would.
 
 c_client.c loads by TF_LoadSessionFromSavedModel of the TensorFlow that is installed here, and finds
-tensors through the signature. Its answers are those of Python, for dense inputs, strings, serialized
-examples, and what a request chooses.
+tensors through the signature. Its answers are those of Python, for dense inputs, strings,
+serialized examples, and what a request chooses.
 """
 
 import shutil
