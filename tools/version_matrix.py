@@ -2,8 +2,8 @@
 
   python -m tools.version_matrix --pythons=ENV_2_16/bin/python,ENV_2_21/bin/python --work_dir=DIR
 
-Each Python instruments the models of saved_models/, and one that its TensorFlow saves itself (with a
-loop, plain and for XLA), and keeps its answers; each then reads what all have written. Status 1
+Each Python instruments the models of saved_models/, and one that its TensorFlow saves itself (with
+a loop, plain and for XLA), and keeps its answers; each then reads what all have written. Status 1
 where one cannot be read or a difference is above 1e-5 of the largest attribution.
 """
 
