@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-SOURCE = pathlib.Path(__file__).with_name("c_client.c")
+SOURCE = pathlib.Path(__file__).resolve().with_name("c_client.c")
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-O1")
 
 
