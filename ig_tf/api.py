@@ -230,7 +230,8 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
     return dataclasses.replace(plan, custom=asked)
 
 
-def save(plan, output, link=False, overwrite=False, build=attach.outputs):
+def save(plan, output, link=False, overwrite=False, build=attach.outputs, version=None,
+         warm_up=None):
     """Writes the instrumented SavedModel.
 
     Args:
@@ -239,6 +240,8 @@ def save(plan, output, link=False, overwrite=False, build=attach.outputs):
       link: hard links instead of copies of variables and assets.
       overwrite: replaces an output that exists.
       build: what the signature computes; anything but the default is for diagnosis.
+      version: a number: writes into OUTPUT/N, as TensorFlow Serving looks for versions.
+      warm_up: an `ig_tf.warm_up.WarmUp`: requests for TensorFlow Serving to begin with.
 
     Returns:
       The metadata, as written to assets.extra/ig_tf.json.
@@ -255,7 +258,9 @@ def save(plan, output, link=False, overwrite=False, build=attach.outputs):
         metadata["custom"].update(outputs=_outputs(one), compiled=compiled)
     proto = meta_graph.add(plan.model, plan.recipe.work, traced, metadata)
     place = writer.link_file if link else writer.copy_file
-    writer.write(plan.model, output, proto, metadata, place, overwrite)
+    folder = output if version is None else writer.version_folder(output, version)
+    more = {"finish": warm_up.write} if warm_up else {}
+    writer.write(plan.model, folder, proto, metadata, place, overwrite, **more)
     return metadata
 
 

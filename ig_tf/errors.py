@@ -67,3 +67,7 @@ class ResultsError(IgTfError, ValueError):
 
 class RuntimeProfileError(IgTfError):
     """A runtime profile does not exist, or has unknown fields or wrong values."""
+
+
+class ServerError(IgTfError):
+    """A server of models cannot be reached, lacks the model, or answers something else."""

@@ -2,8 +2,9 @@
 
     python c_session.py LIBRARY FOLDER ANSWER.npz INPUT=ARRAY.npy ... -- OUTPUT ...
 
-INPUT and OUTPUT are names of tensors (NODE:k); arrays are float64. Each output is asked for in the
-order given and kept as value_0, value_1, ...
+INPUT and OUTPUT are names of tensors (NODE:k). Each output is asked for in the order given and kept
+as value_0, value_1, ... Strings (numpy's fixed-width bytes) are laid out as in TensorFlow 1, whose
+C library this runs in too: where each begins, then length and bytes of each.
 """
 
 import ctypes
@@ -11,8 +12,8 @@ import sys
 
 import numpy as np
 
-DOUBLE, FLOAT = 2, 1  # TF_DataType
-TYPES = {DOUBLE: np.float64, FLOAT: np.float32, 3: np.int32, 9: np.int64}
+STRING = 7  # TF_DataType, as the others here
+TYPES = {2: np.float64, 1: np.float32, 3: np.int32, 9: np.int64, 10: np.bool_}
 
 
 class Output(ctypes.Structure):
@@ -52,11 +53,15 @@ class CLibrary:
         return Output(operation, int(index or 0))
 
     def tensor(self, array):
-        array = np.ascontiguousarray(array, np.float64)
+        array = np.ascontiguousarray(array)
+        if array.dtype.kind == "S":
+            number, data = STRING, encoded(array.ravel().tolist())
+        else:
+            number, = (one for one, kind in TYPES.items() if array.dtype == kind)
+            data = array.tobytes()
         dims = (ctypes.c_int64 * array.ndim)(*array.shape)
-        tensor = self.c.TF_AllocateTensor(DOUBLE, dims, array.ndim, ctypes.c_size_t(array.nbytes))
-        ctypes.memmove(self.c.TF_TensorData(ctypes.c_void_p(tensor)), array.ctypes.data,
-                       array.nbytes)
+        tensor = self.c.TF_AllocateTensor(number, dims, array.ndim, ctypes.c_size_t(len(data)))
+        ctypes.memmove(self.c.TF_TensorData(ctypes.c_void_p(tensor)), data, len(data))
         return tensor
 
     def run(self, fed, wanted):
@@ -72,7 +77,39 @@ class CLibrary:
     def array(self, tensor):
         shape = [self.c.TF_Dim(tensor, axis) for axis in range(self.c.TF_NumDims(tensor))]
         text = ctypes.string_at(self.c.TF_TensorData(tensor), self.c.TF_TensorByteSize(tensor))
+        if self.c.TF_TensorType(tensor) == STRING:
+            return np.array(decoded(text, int(np.prod(shape))), "S").reshape(shape)
         return np.frombuffer(text, TYPES[self.c.TF_TensorType(tensor)]).reshape(shape)
+
+
+def encoded(texts):
+    """Bytes objects as the data of a tensor."""
+    parts = [varint(len(text)) + text for text in texts]
+    starts = np.cumsum([0] + [len(part) for part in parts[:-1]], dtype=np.uint64)
+    return starts[:len(parts)].tobytes() + b"".join(parts)
+
+
+def decoded(data, count):
+    """The other way round."""
+    starts, texts = np.frombuffer(data, np.uint64, count), data[8 * count:]
+    found = []
+    for start in starts.tolist():
+        size = shift = 0
+        while True:
+            byte = texts[start]
+            size, shift, start = size | (byte & 127) << shift, shift + 7, start + 1
+            if byte < 128:
+                break
+        found.append(texts[start:start + size])
+    return found
+
+
+def varint(number):
+    """A length as protocol buffers write it."""
+    found = b""
+    while number > 127:
+        found, number = found + bytes([number & 127 | 128]), number >> 7
+    return found + bytes([number])
 
 
 def main(library, folder, answer, *rest):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.framework import function_pb2, graph_pb2
+from tensorflow.core.protobuf import saved_model_pb2
 
 import builders
 import ig_tf
@@ -102,6 +103,42 @@ def test_answers_in_1_15_are_those_of_here(answers, name):
         else:
             np.testing.assert_allclose(old[key], value, rtol=1e-5, atol=1e-5 * largest,
                                        err_msg=key)
+
+
+FIND = "import importlib.util as u; print(u.find_spec('tensorflow_core').origin)"
+
+
+@pytest.mark.parametrize("name", ["column_parsed-ref", "conds_in_conds"])
+def test_the_c_library_of_1_15_answers_the_same(name, tmp_path):
+    """As a server of that time has it: no Python of TensorFlow."""
+    package = pathlib.Path(old_tensorflow.run(FIND).strip()).parent
+    library = package / "python" / "_pywrap_tensorflow_internal.so"
+    model, request = MODELS[name](name)
+    ig_tf.save(ig_tf.instrument(model, steps=STEPS, runtime=RUNTIME), tmp_path / "out")
+    here = builders.open_v1(tmp_path / "out")(**request)
+    proto = saved_model_pb2.SavedModel.FromString((tmp_path / "out/saved_model.pb").read_bytes())
+    signature = proto.meta_graphs[0].signature_def["attributions"]
+    fed = []
+    for key, value in bytes_of(request).items():
+        info = signature.inputs[key]
+        if value.dtype.kind != "S":
+            value = value.astype(tf.as_dtype(info.dtype).as_numpy_dtype)
+        np.save(tmp_path / f"{key}.npy", value)
+        fed.append(f"{info.name}={tmp_path / key}.npy")
+    keys = sorted(signature.outputs)
+    old_tensorflow.run(pathlib.Path(__file__).with_name("c_session.py"), library, tmp_path / "out",
+                       tmp_path / "answer.npz", *fed, "--",
+                       *(signature.outputs[key].name for key in keys))
+    largest = max(np.abs(value).max(initial=0) for key, value in here.items()
+                  if key.startswith("attributions/"))
+    with np.load(tmp_path / "answer.npz") as answer:
+        for place, key in enumerate(keys):
+            found, wanted = answer[f"value_{place}"], here[key]
+            if wanted.dtype == object:
+                np.testing.assert_array_equal(found, wanted.astype("S"))
+            elif key != "relative_error":  # a quotient of roundings
+                np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5 * largest,
+                                           err_msg=key)
 
 
 def test_the_table_is_that_of_1_15(tmp_path):

@@ -61,6 +61,11 @@ _BASELINES = flags.DEFINE_string(
     "baselines", None, "An .npz with one array per point, of one example, for records without "
     "fields baseline/NAME; needs --custom=baseline.")
 
+_SERVER = flags.DEFINE_string(
+    "server", None, "A server that has the model: http://HOST:PORT/v1/models/NAME or "
+    "grpc://HOST:PORT/NAME of TensorFlow Serving. --model is the folder that it serves; the "
+    "numbers come from there.")
+
 _TERMINATED = 128 + 15  # the status of a process that SIGTERM ended
 
 
@@ -76,6 +81,9 @@ def _is_job():
 
 def _job():
     from ig_tf.run import fields, job
+    if _SERVER.value:
+        raise RecordError("--server answers one file: --output=FILE.jsonl or FILE.npz. A batch job "
+                          "loads the model itself.")
     asked = job.Job(
         _MODEL.value, _INPUT.value, _OUTPUT.value, _FORMAT.value or "jsonl",
         fields.columns_of(_COLUMNS.value), tuple(_KEEP.value), _image_range(), _BATCH.value,
@@ -96,8 +104,13 @@ def _one_file():
         if flag.present:
             raise RecordError(f"--{flag.name} belongs to a batch job: name a folder, "
                               "--output=DIR/.")
+    if _SERVER.value:
+        from ig_tf.run import serving
+        model = serving.load(_MODEL.value, _SERVER.value)
+    else:
+        model = _MODEL.value
     statuses = attribute.to_file(
-        _MODEL.value, _INPUT.value, _OUTPUT.value, _BATCH.value, _LIMIT.value,
+        model, _INPUT.value, _OUTPUT.value, _BATCH.value, _LIMIT.value,
         words.lines(_LABELS.value), words.lines(_VOCABULARY.value), _ROW_ERROR.value,
         _TARGET_COLUMN.value, _BASELINES.value, fields.columns_of(_COLUMNS.value), _image_range())
     found = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()))

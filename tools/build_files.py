@@ -23,10 +23,12 @@ DATA_SUFFIXES = (".css", ".html", ".js", ".json")  # as package-data in pyprojec
 DISTRIBUTIONS = {
     "absl": "absl-py",
     "google": "protobuf",
+    "grpc": "grpcio",
     "PIL": "pillow",
     "pkg_resources": "setuptools",
     "sklearn": "scikit-learn",
     "tensorflow_hub": "tensorflow-hub",
+    "tensorflow_serving": "tensorflow-serving-api",
 }
 
 

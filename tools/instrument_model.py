@@ -15,6 +15,7 @@ are held out to check the choice. This, and nothing else here, runs the model.
 """
 
 import json
+import os
 import sys
 
 from absl import flags
@@ -77,6 +78,14 @@ _EXPLANATION = flags.DEFINE_string(
 _WRITE_EXPLANATION = flags.DEFINE_string(
     "write_explanation_metadata", None, "Write the plan in that form too, to this file.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an output that exists.")
+_VERSION = flags.DEFINE_integer("version", None, "For TensorFlow Serving: write into OUTPUT/N.",
+                                lower_bound=1)
+_WARM_UP = flags.DEFINE_string(
+    "warm_up", None, "For TensorFlow Serving: file of inputs, as for `ig-tf attribute`. Of its "
+    "rows requests are made that the server answers before it serves. Runs the model.")
+_WARM_UP_BATCHES = flags.DEFINE_list(
+    "warm_up_batches", [], "With --warm_up: numbers of examples per request; by default the "
+    "batch_buckets of the runtime profile, or 1.")
 
 
 def main(_):
@@ -85,6 +94,7 @@ def main(_):
     values = flags.FLAGS
     if not _DRY_RUN.value and not _OUTPUT.value:
         raise IgTfError("--output=DIR is needed (or --dry_run, to see the plan only).")
+    warm_up = _warm_up()
     model = model_flags.load()
     followed, located, baseline = _followed(model, values)
     plan = api.instrument(located, values.target, model_flags.points(values.points),
@@ -104,11 +114,13 @@ def main(_):
     if _DRY_RUN.value:
         print("\ndry run: nothing was written")
         return 0
-    metadata = api.save(plan, _OUTPUT.value, _LINK.value, _OVERWRITE.value)
+    metadata = api.save(plan, _OUTPUT.value, _LINK.value, _OVERWRITE.value,
+                        version=_VERSION.value, warm_up=warm_up)
     if plan.recipe.runtime.xla:
         print(f"\ncompiled by XLA: {metadata['compiled']}")
-    print(f"\nwrote {_OUTPUT.value}: its signature `attributions` answers in any TensorFlow")
-    print(f"next: ig-tf attribute --model={_OUTPUT.value} --input=FILE --output=results.jsonl")
+    folder = os.path.join(_OUTPUT.value, *[str(_VERSION.value)] * _VERSION.present)
+    print(f"\nwrote {folder}: its signature `attributions` answers in any TensorFlow")
+    print(f"next: ig-tf attribute --model={folder} --input=FILE --output=results.jsonl")
     return 0
 
 
@@ -123,6 +135,22 @@ def _followed(model, values):
     located = followed.locate(model, values.target)
     baseline = _BASELINE.value if _BASELINE.present else followed.baseline(located.cut.points)
     return followed, located, baseline
+
+
+def _warm_up():
+    """What makes requests for a server to begin with, or None."""
+    if not _WARM_UP.value:
+        if _WARM_UP_BATCHES.value:
+            raise IgTfError("--warm_up_batches is for --warm_up=FILE, which is missing.")
+        return None
+    try:
+        sizes = [int(size) for size in _WARM_UP_BATCHES.value]
+    except ValueError:
+        sizes = [0]
+    if any(size < 1 for size in sizes):
+        raise IgTfError("--warm_up_batches: expected whole numbers from 1 on, for example 1,16.")
+    from ig_tf.warm_up import WarmUp
+    return WarmUp(_WARM_UP.value, sizes or None, say=lambda text: print(f"\n{text}"))
 
 
 def _steps():

@@ -10,10 +10,10 @@ import functools
 import tensorflow as tf
 
 from ig_tf.errors import CompileError, GraphError
-from ig_tf.export import functions, old_runtime
+from ig_tf.export import functions, half_precision, old_runtime
 from ig_tf.graph import work as working
 from ig_tf.ig import attach, compiled
-from ig_tf.ig.runtime import AUTO
+from ig_tf.ig.runtime import AUTO, FULL
 from ig_tf.model.model import ATTRIBUTIONS
 from ig_tf.model.nodes import data, needed_functions
 from ig_tf.model.ops import kernels_of
@@ -46,6 +46,15 @@ def trace(model, recipe, build=attach.outputs, signature=ATTRIBUTIONS):
       CompileError: the profile demands XLA, and something cannot be compiled; it is named.
       GraphError: TensorFlow refuses the copy or its gradient, or the profile's TensorFlow does.
     """
+    traced, said = _traced(model, recipe, build, signature)
+    if recipe.runtime.compute_dtype == FULL:
+        return traced, said
+    traced, computed = half_precision.narrowed(traced, recipe.runtime.compute_dtype)
+    return traced, f"{said}; {computed}"
+
+
+def _traced(model, recipe, build, signature):
+    """`trace` in the model's own types."""
     profile = recipe.runtime
     if profile.tensorflow:
         old_runtime.refuse_model(model.meta_graph.graph_def, profile.tensorflow)

@@ -21,7 +21,22 @@ def link_file(source, target):
     os.link(source, target)
 
 
-def write(model, output, proto, metadata, place=copy_file, overwrite=False):
+def version_folder(output, version):
+    """The directory OUTPUT/N of a version, as TensorFlow Serving looks for it.
+
+    Raises:
+      OutputError: no such version, or the output is itself a SavedModel.
+    """
+    if not isinstance(version, int) or isinstance(version, bool) or not 0 < version < 2**63:
+        raise OutputError(f"a version is a positive whole number; found {version!r}.")
+    if os.path.exists(os.path.join(output, PROTO_FILE)):
+        raise OutputError(f"{os.fspath(output)!r} is a SavedModel; with a version it should be the "
+                          "directory of the versions, which a server is given as base path.")
+    return os.path.join(output, str(version))
+
+
+def write(model, output, proto, metadata, place=copy_file, overwrite=False,
+          finish=lambda folder: None):
     """Writes a SavedModel directory.
 
     Args:
@@ -31,6 +46,7 @@ def write(model, output, proto, metadata, place=copy_file, overwrite=False):
       metadata: JSON-able record, written to assets.extra/ig_tf.json.
       place: `copy_file` or `link_file`.
       overwrite: replaces an output that exists.
+      finish: called with the folder when all is written, before it gets its name.
 
     Raises:
       OutputError: the output exists, or cannot be written; nothing is left half-written.
@@ -50,6 +66,7 @@ def write(model, output, proto, metadata, place=copy_file, overwrite=False):
         text = json.dumps(metadata, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         os.makedirs(os.path.join(aside, EXTRA), exist_ok=True)
         _write_bytes(os.path.join(aside, EXTRA, METADATA_FILE), text.encode())
+        finish(aside)
         _into_place(aside, output)
     except OSError as error:
         raise OutputError(f"cannot write {output!r}: {error}") from error

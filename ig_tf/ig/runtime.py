@@ -7,6 +7,8 @@ import os
 from ig_tf.errors import RuntimeProfileError
 
 AUTO = "auto"
+FULL = "float32"
+DTYPES = (FULL, "bfloat16", "float16")
 VERSIONS = (None, "1.15")
 MAX_SHAPES = 64  # shapes of one served model's compiled function
 
@@ -24,7 +26,8 @@ class RuntimeProfile:
         no more shapes are compiled than these. Needed with XLA.
       lengths: sizes of dimensions that vary with the request (words, pictures) that are compiled;
         requests of other sizes run as they are. Without any, such a path is not compiled.
-      compute_dtype: "float32": the types of the model are kept.
+      compute_dtype: "float32": the types of the model are kept; "bfloat16" or "float16": matrix
+        products and convolutions of float32 compute in it, sums stay in float32.
       tensorflow: the oldest TensorFlow that must read what is added: "1.15", or None for 2.
     """
 
@@ -33,7 +36,7 @@ class RuntimeProfile:
     xla: object = False
     batch_buckets: tuple = ()
     lengths: tuple = ()
-    compute_dtype: str = "float32"
+    compute_dtype: str = FULL
     tensorflow: object = None
 
     def __post_init__(self):
@@ -46,6 +49,10 @@ class RuntimeProfile:
             raise RuntimeProfileError(
                 f"runtime profile {self.name!r}: XLA compiles one function per shape; "
                 "batch_buckets must say which, for example [1, 4, 16, 64].")
+        if self.tensorflow and self.compute_dtype != FULL:
+            raise RuntimeProfileError(
+                f"runtime profile {self.name!r}: compute_dtype {self.compute_dtype!r} is for "
+                f"TensorFlow 2; leave it off, or tensorflow: {self.tensorflow!r}.")
         if self.xla and self.tensorflow:
             raise RuntimeProfileError(
                 f"runtime profile {self.name!r}: xla is for TensorFlow 2; leave it off, or "
@@ -66,14 +73,6 @@ def _rising(value):
             and list(value) == sorted(set(value)) and len(value) <= MAX_SHAPES)
 
 
-# A rounded gradient is no longer that of the model whose answers are explained. Types are also
-# attributes of every op of the copy and of what it shares with the model; a copy in another type
-# would have to be proved equal, op by op.
-_ONE_DTYPE = ("\"float32\": the path computes in the model's own types, with sums in float32 or "
-              "wider. float16 and bfloat16 are not offered: the copy shares variables and ops with "
-              "the model, whose types they have; a model that itself is in half precision is "
-              "attributed in it")
-
 _RISING = f"a rising list of at most {MAX_SHAPES} positive whole numbers"
 # {field of FILE.json: (whether a value will do, what is wanted)}
 _FIELDS = {
@@ -82,7 +81,7 @@ _FIELDS = {
             "true, false or \"auto\""),
     "batch_buckets": (_rising, _RISING),
     "lengths": (_rising, _RISING),
-    "compute_dtype": (lambda value: value == "float32", _ONE_DTYPE),
+    "compute_dtype": (lambda value: value in DTYPES, "\"float32\", \"bfloat16\" or \"float16\""),
     "tensorflow": (lambda value: value in VERSIONS, "null or \"1.15\""),
 }
 

@@ -70,7 +70,7 @@ def keys_of(point, work, values, found):
         sent_one = tf.not_equal(tokens, padding(tokens.dtype))
         there = tf.cast(tf.logical_or(hot, sent_one), tf.int64)
         places = tf.range(1, tf.cast(count, tf.int64) + 1)
-        length = tf.reduce_max(tf.pad(there * places, [[0, 0], [1, 0]]), 1)
+        length = tf.maximum(tf.reduce_max(there * places, 1), 0)  # of nothing: the least int64
     else:
         length = tf.fill([batch], tf.cast(count, tf.int64))
     return dict(zip(keys, (tf.reduce_sum(tf.reshape(attribution, shape), -1), tokens, length)))

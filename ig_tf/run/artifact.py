@@ -285,5 +285,6 @@ def _short(value):
 
 def _first_lines(message):
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    wanted = [line for line in lines if not line.startswith(("Graph execution", "Detected at"))]
+    wanted = [line for line in lines if not line.startswith(("Graph execution", "Detected at",
+                                                                   'File "'))]
     return " ".join(wanted[:4]) or message

@@ -57,7 +57,7 @@ def to_file(model, input, output, batch_size, limit, labels, vocabulary, row_err
     Returns:
       collections.Counter of the statuses of the results that were written.
     """
-    loaded = artifacts.load(model)
+    loaded = model if isinstance(model, artifacts.Artifact) else artifacts.load(model)
     fields = Fields(loaded, columns, image_range)
     return _write(output, _rows(loaded, input, batch_size, limit, labels, vocabulary, row_error,
                                 target_column, baselines, fields), loaded)
