@@ -21,7 +21,7 @@ _NOISE = ("noise:0.001", "noise:0.01")
 
 
 def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.MAX_STEPS,
-          say=lambda text: None):
+          say=lambda text: None, allow_unsafe_ops=False):
     """Checks attributions on some inputs.
 
     Args:
@@ -31,11 +31,12 @@ def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.M
       tolerance: relative completeness error per example that is asked for.
       max_steps: nodes to try at most.
       say: called with a sentence before each longer step.
+      allow_unsafe_ops: as in `attribute`.
 
     Returns:
       A `ig_tf.run.checks.Check`.
     """
-    loaded = artifact.load(model)
+    loaded = artifact.load(model, allow_unsafe_ops)
     results = attribute(loaded, input, limit=limit)
     rows = [checks.Row(r.id, r.status, r.prediction, r.baseline_prediction, r.relative_error)
             for r in results]
@@ -91,7 +92,7 @@ class _Bench:
 
     def run(self, plan, wanted, build=attach.outputs):
         """Raw outputs of another artifact, for the wanted examples only: {key: [wanted, ...]}."""
-        other = trials.opened(plan, self.folder, build)
+        other = trials.opened(plan, self.folder, build, self.loaded.allow_unsafe_ops)
         rows = input_values(other, self.input, wanted)
         answers = [other.answer([row]) for row in rows]
         return {key: np.concatenate([answer[key] for answer in answers]) for key in answers[0]}

@@ -17,6 +17,7 @@ from absl import flags
 from tools import model_flags, program
 
 model_flags.define_libraries()
+model_flags.define_trust()
 flags.adopt_module_key_flags(model_flags)
 
 _MODEL = flags.DEFINE_string("model", None, "Directory that `ig-tf instrument` wrote.",
@@ -34,7 +35,8 @@ def main(_):
     from ig_tf.checking import check
     from ig_tf.run import checks
     found = check(_MODEL.value, _INPUT.value, _LIMIT.value, _TOLERANCE.value, _STEPS.value,
-                  say=lambda text: print(f"... {text}", file=sys.stderr))
+                  say=lambda text: print(f"... {text}", file=sys.stderr),
+                  allow_unsafe_ops=flags.FLAGS.allow_unsafe_ops)
     if _FORMAT.value == "json":
         print(json.dumps({**dataclasses.asdict(found), "passed": found.passed,
                           "alphas": checks.ALPHAS}, indent=1))

@@ -8,7 +8,7 @@ import os
 import numpy as np
 
 from ig_tf.errors import ArtifactError, RecordError
-from ig_tf.run import sparse
+from ig_tf.run import outside_ops, sparse
 
 SIGNATURE = "attributions"
 ONE_ROW = "one per example"  # what the metadata says of most targets
@@ -27,6 +27,7 @@ class Artifact:
       owner: the loaded object, which keeps variables and tables alive.
       custom: the same artifact as its signature `attributions_custom` answers, or None.
       outputs: {key of an answer: name of its type}.
+      allow_unsafe_ops: whether it may read and write files, use the network and run Python.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Artifact:
     owner: object = dataclasses.field(repr=False)
     custom: object = dataclasses.field(default=None, repr=False)
     outputs: dict = dataclasses.field(default_factory=dict, repr=False)
+    allow_unsafe_ops: bool = False
 
     def axis(self, name):
         """The axis of an input along which its examples lie."""
@@ -139,13 +141,21 @@ def read_metadata(path):
         raise ArtifactError(f"cannot read {file!r}: {error}") from error
 
 
-def load(path):
+def load(path, allow_unsafe_ops=False):
     """Loads an instrumented SavedModel with TensorFlow.
 
+    Args:
+      path: its directory.
+      allow_unsafe_ops: whether ops may run that read or write files other than the model's own,
+        use the network, or call Python (`outside_ops`).
+
     Raises:
-      ArtifactError: not instrumented, or TensorFlow cannot load it.
+      ArtifactError: not instrumented, TensorFlow cannot load it, or it has such ops.
     """
     path, metadata = os.fspath(path), read_metadata(path)
+    if not allow_unsafe_ops:
+        outside_ops.refuse(path, metadata["source"]["tags"], _signatures(metadata),
+                           bool(metadata["source"].get("asked")))
     import tensorflow as tf
     try:
         if metadata["source"].get("asked"):
@@ -158,8 +168,8 @@ def load(path):
         advice = (" An op of another package: import that first (--import=MODULE or "
                   "--load_op_library=FILE.so)." if "not registered" in str(error) else "")
         raise ArtifactError(f"TensorFlow cannot load {path!r}: {error}{advice}") from error
-    main, *custom = (Artifact(path, metadata, inputs, function, owner, outputs=outputs)
-                     for inputs, function, outputs in opened)
+    main, *custom = (Artifact(path, metadata, inputs, function, owner, None, outputs,
+                              allow_unsafe_ops) for inputs, function, outputs in opened)
     return dataclasses.replace(main, custom=custom[0]) if custom else main
 
 

@@ -12,7 +12,8 @@ BATCH_SIZE = 64
 
 
 def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labels=None,
-              vocabulary=None, row_error=None, target_column=None, baselines=None, columns=None):
+              vocabulary=None, row_error=None, target_column=None, baselines=None, columns=None,
+              allow_unsafe_ops=False):
     """Attributes every record of an input.
 
     Args:
@@ -33,6 +34,8 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
       baselines: .npz with one array per point, of one example, for records without a field
         `baseline/NAME`.
       columns: {input: column of the records}, for inputs that are called otherwise there.
+      allow_unsafe_ops: whether the model may read and write files that are not its own, use the
+        network and run Python. Without it such a model is refused.
 
     Returns:
       The results as a list of `Result` with their model card (`about`), or their number where
@@ -42,7 +45,8 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
       ArtifactError: the model is not instrumented or cannot be loaded.
       RecordError: a record does not fit the model's inputs.
     """
-    loaded = model if isinstance(model, artifacts.Artifact) else artifacts.load(model)
+    loaded = model if isinstance(model, artifacts.Artifact) else artifacts.load(
+        model, allow_unsafe_ops)
     asked = (loaded, input, batch_size, limit, labels, vocabulary, row_error, target_column,
              baselines, Fields(loaded, columns or {}))
     if output is None:
@@ -51,13 +55,13 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
 
 
 def to_file(model, input, output, batch_size, limit, labels, vocabulary, row_error, target_column,
-            baselines, columns, image_range):
+            baselines, columns, image_range, allow_unsafe_ops=False):
     """`attribute` for the command line.
 
     Returns:
       collections.Counter of the statuses of the results that were written.
     """
-    loaded = artifacts.load(model)
+    loaded = artifacts.load(model, allow_unsafe_ops)
     fields = Fields(loaded, columns, image_range)
     return _write(output, _rows(loaded, input, batch_size, limit, labels, vocabulary, row_error,
                                 target_column, baselines, fields), loaded)
