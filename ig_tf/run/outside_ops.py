@@ -56,9 +56,11 @@ _MOST_BYTES = 2**31 - 1  # more is no protobuf
 _SAID = 8  # ops that the message names
 # Functions of objects, by the name of the edge to them, that tf.saved_model.load runs.
 _RUN_ON_LOADING = ("_initialize", "_create_resource", "_destroy_resource")
-_INITIALIZERS = ("main_op", "saved_model_main_op", "legacy_init_op", "table_initializer",
-                 "local_init_op", "init_op")  # collections of TensorFlow 1
+# Where a MetaGraph of TensorFlow 1 says what to run on loading; where it says nothing, tables are
+# filled and local variables set.
 _INIT_SIGNATURE = "__saved_model_init_op"
+_INIT_OPS = ("saved_model_main_op", "legacy_init_op")
+_TABLES = "table_initializer"
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -180,12 +182,20 @@ def _roots(meta_graph, signatures):
     names = [info.name for key in (*signatures, _INIT_SIGNATURE)
              if key in meta_graph.signature_def
              for info in meta_graph.signature_def[key].outputs.values()]
-    for key in _INITIALIZERS:
-        if key in meta_graph.collection_def:
-            names.extend(meta_graph.collection_def[key].node_list.value)
+    names.extend(name for key in _INIT_OPS for name in _collected(meta_graph, key))
     names.append(meta_graph.saver_def.restore_op_name)
-    names.extend(_initializers_of_variables(meta_graph))
+    if _INIT_SIGNATURE not in meta_graph.signature_def and not any(
+            _collected(meta_graph, key) for key in _INIT_OPS):
+        names.extend(_collected(meta_graph, _TABLES))
+        names.extend(_initializers_of_variables(meta_graph))
     return [_node(name) for name in names if name]
+
+
+def _collected(meta_graph, key):
+    """Names of nodes that a collection holds."""
+    if key not in meta_graph.collection_def:
+        return []
+    return list(meta_graph.collection_def[key].node_list.value)
 
 
 def _initializers_of_variables(meta_graph):
