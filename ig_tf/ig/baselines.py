@@ -67,8 +67,7 @@ def _parsed(text):
     if text.endswith(".npz"):
         if not os.path.exists(text):
             raise BaselineError(f"no baseline file {text!r}.")
-        with np.load(text, allow_pickle=False) as data:
-            return {name: data[name] for name in data.files}
+        return _arrays(text)
     try:
         if "=" in text:
             return {name: float(value) for name, value in
@@ -77,6 +76,16 @@ def _parsed(text):
     except ValueError:
         raise BaselineError(f"baseline {text!r} is neither `zeros`, a number, NAME=NUMBER,..., "
                             "noise:STD, nor an .npz file with one array per point.") from None
+
+
+def _arrays(file):
+    """{name: array} of an .npz file."""
+    try:
+        with np.load(file, allow_pickle=False) as data:
+            return {name: data[name] for name in data.files}
+    except Exception as error:  # NumPy and zipfile raise what they like
+        raise BaselineError(f"baseline file {file!r} is no .npz of plain arrays: {error}") from (
+            error)
 
 
 def _noise(text, points):

@@ -2,17 +2,16 @@
 
 import dataclasses
 import functools
-import json
 import os
 
 import numpy as np
 
 from ig_tf.errors import ArtifactError, RecordError
+from ig_tf.run import metadata as records
 from ig_tf.run import outside_ops, sparse
 
 SIGNATURE = "attributions"
-ONE_ROW = "one per example"  # what the metadata says of most targets
-METADATA = os.path.join("assets.extra", "ig_tf.json")
+read_metadata = records.read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +62,8 @@ class Artifact:
     @property
     def folded(self):
         """Whether an example has several rows of the target, each explained: [batch, k, ...]."""
-        rows = self.metadata.get("target", {}).get("rows", ONE_ROW)
-        return rows != ONE_ROW
+        rows = self.metadata.get("target", {}).get("rows", records.ONE_ROW)
+        return rows != records.ONE_ROW
 
     def answer(self, rows, chosen=()):
         """Answers some examples, {input: one example's array} each -> {key: [examples, ...]}.
@@ -123,24 +122,6 @@ def stacked(values, axis=0):
     return values if isinstance(values[0], sparse.SparseRow) else np.stack(values, axis)
 
 
-def read_metadata(path):
-    """The record that `save` left in a SavedModel.
-
-    Raises:
-      ArtifactError: not instrumented, or the record is broken.
-    """
-    file = os.path.join(os.fspath(path), METADATA)
-    try:
-        with open(file, encoding="utf-8") as stream:
-            return json.load(stream)
-    except FileNotFoundError:
-        raise ArtifactError(
-            f"{os.fspath(path)!r} has no {METADATA}: it is not instrumented (or no SavedModel). "
-            "Run `ig-tf instrument` first.") from None
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"cannot read {file!r}: {error}") from error
-
-
 def load(path, allow_unsafe_ops=False):
     """Loads an instrumented SavedModel with TensorFlow.
 
@@ -152,7 +133,7 @@ def load(path, allow_unsafe_ops=False):
     Raises:
       ArtifactError: not instrumented, TensorFlow cannot load it, or it has such ops.
     """
-    path, metadata = os.fspath(path), read_metadata(path)
+    path, metadata = os.fspath(path), records.read(path)
     if not allow_unsafe_ops:
         outside_ops.refuse(path, metadata["source"]["tags"], _signatures(metadata),
                            bool(metadata["source"].get("asked")))
@@ -162,7 +143,7 @@ def load(path, allow_unsafe_ops=False):
             owner, open_signature = _by_session(path, metadata)
         else:
             owner = tf.saved_model.load(path, tags=metadata["source"]["tags"])
-            open_signature = functools.partial(_of_object, owner, metadata)
+            open_signature = functools.partial(_of_object, owner, path, metadata)
         opened = [open_signature(name) for name in _signatures(metadata)]
     except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
         advice = (" An op of another package: import that first (--import=MODULE or "
@@ -178,9 +159,11 @@ def _signatures(metadata):
     return [SIGNATURE] + ([metadata["custom"]["signature"]] if "custom" in metadata else [])
 
 
-def _of_object(owner, metadata, name):
+def _of_object(owner, path, metadata, name):
     """({input: spec}, function, {output: type}) of a signature of a loaded object."""
     function = owner.signatures[name]
+    records.refuse_unlike(path, metadata, function.structured_input_signature[1],
+                          function.structured_outputs)
     outputs = {key: tensor.dtype.name for key, tensor in function.structured_outputs.items()}
     return sparse.specs(function.structured_input_signature[1],
                         metadata.get("sparse_inputs", {})), function, outputs
@@ -203,6 +186,9 @@ def _by_session(path, metadata):
         signature = meta_graph.signature_def[name]
         specs = {key: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype), key)
                  for key, info in sorted(signature.inputs.items())}
+        records.refuse_unlike(path, metadata, specs, {
+            key: tf.TensorSpec(tf.TensorShape(info.tensor_shape))
+            for key, info in signature.outputs.items()})
         fetches = {key: info.name for key, info in signature.outputs.items()}
 
         def function(**tensors):
