@@ -56,12 +56,11 @@ def main(_):
             if not outcome.fine:
                 failures.append(outcome)
                 print(outcome.text(), flush=True)
+                with open(work / "failures.jsonl", "a", encoding="utf-8") as file:
+                    file.write(json.dumps(outcome.described()) + "\n")
         found = {name: count for (one, name), count in sorted(counts.items()) if one == kind}
         print(json.dumps({"kind": kind, "cases": len(numbers), "outcomes": found,
                           "seconds": round(time.monotonic() - began, 1)}), flush=True)
-    with open(work / "failures.jsonl", "a", encoding="utf-8") as file:
-        for outcome in failures:
-            file.write(json.dumps(outcome.described()) + "\n")
     return 1 if failures else 0
 
 

@@ -7,7 +7,7 @@ from google.protobuf import message, text_format
 from tensorflow.core.protobuf import saved_model_pb2
 
 from ig_tf.errors import ArtifactError, SignatureError
-from ig_tf.model import contents, named, prune, strip
+from ig_tf.model import contents, named, prune, sound, strip
 from ig_tf.model.answering import answering
 from ig_tf.model.model import (EXTRA, METADATA_FILE, NAMED_OUTPUTS, Model, choose_signature,
                                usable_signatures)
@@ -47,6 +47,7 @@ def read(path, asked, usual=(), note=None):
     proto.meta_graphs[index].graph_def.library.SetInParent()
     meta_graph = proto.meta_graphs[index]
     _refuse_assets_outside(path, meta_graph)
+    sound.refuse_broken(path, meta_graph)
     notes = [text for text in (note, tag_note) if text]
     if asked.names_tensors:
         return _of_named_tensors(Model(path, proto, index, NAMED_OUTPUTS, tuple(notes),

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from ig_tf.errors import ArtifactError, RecordError
+from ig_tf.errors import ArtifactError, IgTfError, RecordError
 from ig_tf.run import metadata as records
 from ig_tf.run import outside_ops, sparse
 
@@ -145,10 +145,13 @@ def load(path, allow_unsafe_ops=False):
             owner = tf.saved_model.load(path, tags=metadata["source"]["tags"])
             open_signature = functools.partial(_of_object, owner, path, metadata)
         opened = [open_signature(name) for name in _signatures(metadata)]
-    except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
+    except IgTfError:
+        raise
+    except Exception as error:  # of a broken model TensorFlow raises whatever it stumbles over
         advice = (" An op of another package: import that first (--import=MODULE or "
                   "--load_op_library=FILE.so)." if "not registered" in str(error) else "")
-        raise ArtifactError(f"TensorFlow cannot load {path!r}: {error}{advice}") from error
+        raise ArtifactError(f"TensorFlow cannot load {path!r}: {type(error).__name__}: {error}"
+                            f"{advice}") from error
     main, *custom = (Artifact(path, metadata, inputs, function, owner, None, outputs,
                               allow_unsafe_ops) for inputs, function, outputs in opened)
     return dataclasses.replace(main, custom=custom[0]) if custom else main

@@ -2,9 +2,9 @@
 
 import collections
 
-from ig_tf.errors import RecordError
+from ig_tf.errors import ArtifactError, RecordError
 from ig_tf.run import artifact as artifacts
-from ig_tf.run import choices, explain, records, results
+from ig_tf.run import choices, explain, metadata, records, results
 from ig_tf.run.fields import Fields
 from ig_tf.run.progress import progress
 
@@ -80,6 +80,8 @@ def explainer_of(loaded, labels=None, vocabulary=None, row_error=None, target_co
     Raises:
       RecordError: the artifact does not take what is asked for.
     """
+    if metadata.diagnosis(loaded.metadata):
+        raise ArtifactError(f"{loaded.path!r} was written for diagnosis: it gives no attributions.")
     if row_error is not None:
         choices.require(loaded, [choices.REFINEMENT], f"row error {row_error:g}")
     common = {} if baselines is None else choices.common_baselines(baselines)
@@ -102,17 +104,17 @@ def _write(output, rows, loaded):
 
 def about(loaded):
     """The model card of an artifact, as reports show it."""
-    metadata = loaded.metadata
+    record = loaded.metadata
     return results.About(
         model=loaded.path.rstrip("/").rpartition("/")[2],
-        signature=metadata["source"]["signature"],
-        target=metadata["target"]["text"],
+        signature=record["source"]["signature"],
+        target=record["target"]["text"],
         points=tuple({key: point[key] for key in ("name", "kind", "tensor", "features")}
-                     for point in metadata["points"]),
-        baseline=metadata["baseline"], steps=metadata["rule"]["steps"],
-        rule=metadata["rule"]["name"], tensorflow=_tensorflow_version(),
-        held_constant=tuple(metadata["held_constant"]),
-        notes=tuple(metadata["choices"] + metadata["changed_in_the_copy"]))
+                     for point in record["points"]),
+        baseline=record["baseline"], steps=record["rule"]["steps"],
+        rule=record["rule"]["name"], tensorflow=_tensorflow_version(),
+        held_constant=tuple(record["held_constant"]),
+        notes=tuple(record["choices"] + record["changed_in_the_copy"]))
 
 
 def _tensorflow_version():

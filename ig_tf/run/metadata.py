@@ -40,6 +40,7 @@ _RECORD = {
     "rule": {"name": str, "steps": int},
     "batch": _Optional({"axes": _Optional(_Of(int))}),
     "sparse_inputs": _Optional(_Of({"keys": [str], "shape": (type(None), list)})),
+    "outputs": _Optional(dict),
     "custom": _Optional({"signature": str, "inputs": dict, "refinement_steps": [int]}),
 }
 _NAMES = {str: "text", int: "a whole number", list: "a list", dict: "an object",
@@ -113,6 +114,11 @@ def _found(value, wanted, place):
     return f"{place or 'the whole'!r} is {name}, not {wanted}"
 
 
+def diagnosis(record):
+    """Whether the signature computes something else than attributions (`ig_tf.save`, build)."""
+    return "prediction" not in record.get("outputs", {"prediction": None})
+
+
 def refuse_unlike(path, record, inputs, outputs):
     """Refuses a record that speaks of another model than the one beside it.
 
@@ -126,9 +132,10 @@ def refuse_unlike(path, record, inputs, outputs):
       ArtifactError: the record names points, inputs or axes that are not there.
     """
     wrong = []
-    needed = ["prediction", "baseline_prediction", "target_index",
-              *(f"attributions/{point['name']}" for point in record["points"])]
-    wrong += [f"an output {key!r}" for key in needed if key not in outputs]
+    if not diagnosis(record):
+        needed = ["prediction", "baseline_prediction", "target_index",
+                  *(f"attributions/{point['name']}" for point in record["points"])]
+        wrong += [f"an output {key!r}" for key in needed if key not in outputs]
     for name, entry in record.get("sparse_inputs", {}).items():
         if len(entry["keys"]) != 3:
             wrong.append(f"a sparse input {name!r} of three parts")
