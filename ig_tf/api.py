@@ -10,6 +10,7 @@ from ig_tf.export import saved_model as writer
 from ig_tf.graph import batch_axes
 from ig_tf.graph import work as working
 from ig_tf.ig import attach, baselines, quadrature, targets
+from ig_tf.ig import limits as bounds
 from ig_tf.ig import recipe as recipes
 from ig_tf.ig import request as requests
 from ig_tf.ig import runtime as runtimes
@@ -54,6 +55,7 @@ class Plan:
       cut: points, what is held constant, misses.
       custom: what the function of `attributions_custom` is made of, or None: no such signature.
       calibration: what was measured to choose the rule, as data; None where it was not.
+      limits: the largest request that is answered.
     """
 
     model: Model
@@ -61,6 +63,7 @@ class Plan:
     cut: Cut
     custom: object = None
     calibration: object = None
+    limits: bounds.Limits = bounds.Limits()
 
     @property
     def signatures(self):
@@ -100,6 +103,7 @@ class Plan:
             "sparse_inputs": self.model.described_sparse_inputs(),
             "added": {"node": meta_graph.call_of(ATTRIBUTIONS), "signature": ATTRIBUTIONS},
             **({"custom": self._custom()} if self.custom else {}),
+            **({"limits": self.limits.described()} if self.limits.described() else {}),
         }
 
     def _custom(self):
@@ -184,7 +188,8 @@ def _refuse_random(work, goal):
 
 
 def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps=STEPS,
-               rule=None, rows_per_chunk=None, custom=(), runtime=runtimes.DEFAULT.name):
+               rule=None, rows_per_chunk=None, custom=(), runtime=runtimes.DEFAULT.name,
+               limits=bounds.Limits()):
     """Plans the attribution signature of a model; nothing is written or executed, but by a
     `Calibration`.
 
@@ -203,6 +208,8 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
         "baseline/NAME". Where there are any, a second signature `attributions_custom` takes them.
       runtime: a key of `ig_tf.ig.runtime.PROFILES`, a FILE.json with its fields, or a
         `RuntimeProfile`.
+      limits: the largest request, as `ig_tf.ig.limits.Limits`: what is larger is refused by
+        assertions in the graph.
 
     Returns:
       A `Plan` for `save`.
@@ -214,7 +221,7 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
     built = quadrature.build(rule or RULE, STEPS if choose else steps)
     recipe = recipes.prepare(located.work, located.lie, located.target, located.cut.points,
                              start, built, rows_per_chunk, profile)
-    plan = Plan(located.model, recipe, located.cut)
+    plan = Plan(located.model, recipe, located.cut, limits=limits)
     asked = requests.plan(located, recipe, custom)  # what is refused is, before rows are run
     if choose:
         plan = choose(plan, rule)
@@ -235,6 +242,7 @@ def save(plan, output, link=False, overwrite=False, build=attach.outputs):
     Returns:
       The metadata, as written to assets.extra/ig_tf.json.
     """
+    build = bounds.bounded(build, plan.limits)
     made = [compiling.trace(plan.model, recipe, build, name)
             for name, recipe in plan.signatures.items()]
     traced = [function for function, _ in made]

@@ -114,6 +114,11 @@ def unknown_type(meta_graph):
     a_node(meta_graph, "Const").attr["value"].tensor.dtype = 999
 
 
+def other_type(meta_graph):
+    """TensorFlow's optimizer aborts the process on it."""
+    a_node(meta_graph, "Const").attr["value"].tensor.dtype = 19
+
+
 def no_type(meta_graph):
     a_node(meta_graph, "Const").attr["dtype"].type = 0
 
@@ -161,8 +166,9 @@ def empty_input(meta_graph):
 
 
 @pytest.mark.parametrize("change", [
-    unknown_type, no_type, negative_shape, huge_shape, huge_input, short_content, no_inputs,
-    no_attribute, other_attribute, duplicate, nameless, empty_input], ids=lambda change: change.__name__)
+    unknown_type, other_type, no_type, negative_shape, huge_shape, huge_input, short_content,
+    no_inputs, no_attribute, other_attribute, duplicate, nameless, empty_input],
+    ids=lambda change: change.__name__)
 @pytest.mark.parametrize("name", ["loop_1", "dense_2"])
 def test_a_broken_graph(models, tmp_path, name, change):
     with pytest.raises(ArtifactError, match="the graph of .* is broken"):

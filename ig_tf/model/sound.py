@@ -78,7 +78,7 @@ def _wrong(node, library):
         sizes = [dim.size for dim in node.attr["shape"].shape.dim] if "shape" in node.attr else []
         wrong = f"an input of shape {sizes}" if max(sizes, default=0) > _LARGEST_SIZE else None
     if not wrong and node.op == "Const":
-        wrong = _wrong_constant(node.attr["value"].tensor)
+        wrong = _wrong_constant(node.attr["value"].tensor, node.attr["dtype"])
     return f"{wrong}; node {node.name!r} ({node.op})" if wrong else None
 
 
@@ -162,10 +162,15 @@ def _inputs(node):
     return total
 
 
-def _wrong_constant(tensor):
-    """Whether it has as many numbers as its shape says; one may stand for all that follow."""
+def _wrong_constant(tensor, stated):
+    """Whether it has the type that the node states and as many numbers as its shape says.
+
+    The last number may stand for all that follow.
+    """
     if tensor.dtype not in _TYPES:
         return f"there is no type of number {tensor.dtype}"
+    if stated.type and stated.type != tensor.dtype:
+        return f"a constant of type {tensor.dtype}, stated as {stated.type}"
     wrong = "an unknown shape" if tensor.tensor_shape.unknown_rank else (
         _wrong_shape(tensor.tensor_shape, 0))
     if wrong:

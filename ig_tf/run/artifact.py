@@ -109,6 +109,9 @@ class Artifact:
             raise
         except tf.errors.OpError as error:
             raise RecordError(_first_lines(error.message)) from error
+        except (ValueError, TypeError) as error:  # of a signature that does not fit its function
+            raise RecordError(f"the signature cannot be called: {_first_lines(str(error))}") from (
+                error)
 
 
 def _constant(array, dtype):
