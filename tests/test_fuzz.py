@@ -161,13 +161,23 @@ def nameless(meta_graph):
     meta_graph.graph_def.node[0].name = ""
 
 
+def output_that_is_not_there(meta_graph):
+    node = next(node for node in meta_graph.graph_def.node if node.input)
+    node.input[0] = node.input[0].partition(":")[0] + ":7"
+
+
+def no_tensor(meta_graph):
+    next(node for node in meta_graph.graph_def.node if node.input).input[0] = "x:y"
+
+
 def empty_input(meta_graph):
     a_node(meta_graph, "MatMul").input[0] = ""
 
 
 @pytest.mark.parametrize("change", [
     unknown_type, other_type, no_type, negative_shape, huge_shape, huge_input, short_content,
-    no_inputs, no_attribute, other_attribute, duplicate, nameless, empty_input],
+    no_inputs, no_attribute, other_attribute, duplicate, nameless, empty_input,
+    output_that_is_not_there, no_tensor],
     ids=lambda change: change.__name__)
 @pytest.mark.parametrize("name", ["loop_1", "dense_2"])
 def test_a_broken_graph(models, tmp_path, name, change):
@@ -200,6 +210,16 @@ def two_functions(meta_graph):
 def test_broken_objects_and_functions(models, tmp_path, change):
     with pytest.raises(ArtifactError, match="the graph of .* is broken"):
         ig_tf.load(changed(models, "branches_2", tmp_path, change))
+
+
+def test_a_signature_that_its_function_does_not_know(models, tmp_path):
+    def add(meta_graph):
+        signature = meta_graph.signature_def["serving_default"]
+        signature.inputs["added"].CopyFrom(signature.inputs["x"])
+
+    plan = ig_tf.instrument(ig_tf.load(changed(models, "dense_2", tmp_path, add)), steps=2)
+    with pytest.raises(GraphError, match="takes added, x in the MetaGraph, and its function"):
+        ig_tf.save(plan, tmp_path / "out")
 
 
 def test_a_branch_that_is_not_there(models, tmp_path):

@@ -49,7 +49,7 @@ def refuse_broken(path, meta_graph):
         wrong = _twice(nodes) or next(filter(None, (_wrong(node, library) for node in nodes)), None)
         if wrong:
             raise _error(path, wrong + where)
-    wrong = _wrong_objects(meta_graph)
+    wrong = _wrong_edge(graph_def.node, library) or _wrong_objects(meta_graph)
     if wrong:
         raise _error(path, wrong)
 
@@ -73,7 +73,7 @@ def _wrong(node, library):
     if not wrong and node.op in library:
         wrong = _wrong_count(node, len(library[node.op].signature.input_arg))
     elif not wrong and ops.is_known(node.op):
-        wrong = _wrong_attributes(node) or _wrong_count(node, _inputs(node))
+        wrong = _wrong_attributes(node) or _wrong_count(node, _count(node, _stated(node.op)[1]))
     if not wrong and node.op == "Placeholder":
         sizes = [dim.size for dim in node.attr["shape"].shape.dim] if "shape" in node.attr else []
         wrong = f"an input of shape {sizes}" if max(sizes, default=0) > _LARGEST_SIZE else None
@@ -89,6 +89,25 @@ def _wrong_input(value):
     return None
 
 
+def _wrong_edge(nodes, library):
+    """An edge from an output that a node of the top level does not have; what else, or None."""
+    counts = {}
+    for node in nodes:
+        if node.op in library:
+            counts[node.name] = len(library[node.op].signature.output_arg)
+        elif ops.is_known(node.op):
+            counts[node.name] = _count(node, _stated(node.op)[2])
+    for node in nodes:
+        for value in node.input:
+            name, colon, index = value.partition(":")
+            if colon and not index.isdecimal():
+                return f"node {node.name!r} reads {value!r}, which is no tensor"
+            count = counts.get(name)
+            if count is not None and int(index or 0) >= count:
+                return f"node {node.name!r} reads {value!r} of {count} outputs"
+    return None
+
+
 def _wrong_count(node, wanted):
     """Data inputs come first and are as many as the op takes."""
     count = sum(not value.startswith("^") for value in node.input)
@@ -101,15 +120,15 @@ def _wrong_count(node, wanted):
 
 @functools.lru_cache(maxsize=None)
 def _stated(op):
-    """[(attribute, field, is a list, kind, has a default)], and of inputs [(number, types)]."""
+    """[(attribute, field, is a list, kind, has a default)]; (number, types) of inputs, outputs."""
     definition = ops.op_def(op)
     attributes = []
     for attribute in definition.attr:
         kind = attribute.type.removeprefix("list(").removesuffix(")")
         attributes.append((attribute.name, _FIELDS.get(kind), attribute.type != kind, kind,
                            attribute.HasField("default_value")))
-    return attributes, [(argument.number_attr, argument.type_list_attr)
-                        for argument in definition.input_arg]
+    return attributes, *([(one.number_attr, one.type_list_attr) for one in arguments]
+                         for arguments in (definition.input_arg, definition.output_arg))
 
 
 def _wrong_attributes(node):
@@ -151,10 +170,10 @@ def _wrong_shape(shape, least):
     return None
 
 
-def _inputs(node):
-    """How many data inputs the op of a node takes, or None: the caller decides."""
+def _count(node, arguments):
+    """How many tensors the arguments of an op are in a node, or None: the caller decides."""
     total = 0
-    for number, types in _stated(node.op)[1]:
+    for number, types in arguments:
         name = number or types
         if name and node.attr[name].WhichOneof("value") == "placeholder":
             return None
