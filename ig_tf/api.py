@@ -11,6 +11,7 @@ from ig_tf.export import saved_model as writer
 from ig_tf.graph import batch_axes
 from ig_tf.graph import work as working
 from ig_tf.ig import attach, methods, python_output, targets
+from ig_tf.ig import limits as bounds
 from ig_tf.ig import recipe as recipes
 from ig_tf.ig import request as requests
 from ig_tf.ig import runtime as runtimes
@@ -53,6 +54,7 @@ class Plan:
       cut: points, what is held constant, misses.
       custom: what the function of `attributions_custom` is made of, or None: no such signature.
       calibration: what was measured to choose the rule, as data; None where it was not.
+      limits: the largest request that is answered.
     """
 
     model: Model
@@ -60,6 +62,7 @@ class Plan:
     cut: Cut
     custom: object = None
     calibration: object = None
+    limits: bounds.Limits = bounds.Limits()
 
     @property
     def signatures(self):
@@ -99,6 +102,7 @@ class Plan:
             "sparse_inputs": self.model.described_sparse_inputs(),
             "added": {"node": meta_graph.call_of(ATTRIBUTIONS), "signature": ATTRIBUTIONS},
             **({"custom": self._custom()} if self.custom else {}),
+            **({"limits": self.limits.described()} if self.limits.described() else {}),
         }
 
     def _custom(self):
@@ -186,7 +190,7 @@ def _refuse_random(work, goal):
 
 def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps=None,
                rule=None, rows_per_chunk=None, custom=(), runtime=runtimes.DEFAULT.name,
-               method=methods.DEFAULT):
+               method=methods.DEFAULT, limits=bounds.Limits()):
     """Plans the attribution signature of a model; nothing is written or executed, but by a
     `Calibration`.
 
@@ -209,6 +213,8 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
       runtime: a key of `ig_tf.ig.runtime.PROFILES`, a FILE.json with its fields, or a
         `RuntimeProfile`.
       method: a key of `ig_tf.ig.methods.METHODS`, with options behind it, or a `Method`.
+      limits: the largest request, as `ig_tf.ig.limits.Limits`: what is larger is refused by
+        assertions in the graph.
 
     Returns:
       A `Plan` for `save`.
@@ -222,7 +228,7 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
     built = chosen.rule(rule, None if choose else steps, start.count)
     recipe = recipes.prepare(located.work, located.layout, located.target, located.cut.points,
                              start, built, rows_per_chunk, profile, method=chosen)
-    plan = Plan(located.model, recipe, located.cut)
+    plan = Plan(located.model, recipe, located.cut, limits=limits)
     asked = requests.plan(located, recipe, custom)  # what is refused is, before rows are run
     if choose:
         plan = choose(plan, rule)
@@ -246,6 +252,7 @@ def save(plan, output, link=False, overwrite=False, build=attach.outputs, versio
     Returns:
       The metadata, as written to assets.extra/ig_tf.json.
     """
+    build = bounds.bounded(build, plan.limits)
     made = [compiling.trace(plan.model, recipe, build, name)
             for name, recipe in plan.signatures.items()]
     traced = [function for function, _ in made]

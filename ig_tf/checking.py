@@ -27,7 +27,8 @@ _NOISE = ("noise:0.001", "noise:0.01")
 
 
 def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.MAX_STEPS,
-          say=lambda text: None, also=(), attributions=None, baselines_to=None):
+          say=lambda text: None, also=(), attributions=None, baselines_to=None,
+          allow_unsafe_ops=False):
     """Checks attributions on some inputs.
 
     Args:
@@ -41,6 +42,7 @@ def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.M
         baselines), "baselines" (tries those that make sense and ranks them).
       attributions: file of attributions computed elsewhere, to be compared, or None.
       baselines_to: folder to write baselines to that are arrays, or None.
+      allow_unsafe_ops: as in `attribute`.
 
     Returns:
       A `ig_tf.run.checks.Check`.
@@ -54,7 +56,7 @@ def check(model, input, limit=16, tolerance=checks.TOLERANCE, max_steps=checks.M
         raise ValueError(f"no check {', '.join(unknown)}; there are: {', '.join(ALSO)}")
     if not isinstance(input, (str, bytes, os.PathLike)):
         input = list(itertools.islice(input, limit))  # it is read more than once
-    loaded = artifact.load(model)
+    loaded = artifact.load(model, allow_unsafe_ops)
     results = attribute(loaded, input, limit=limit)
     rows = [checks.Row(r.id, r.status, r.prediction, r.baseline_prediction, r.relative_error)
             for r in results]

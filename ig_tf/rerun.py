@@ -87,7 +87,7 @@ class Rerun:
 
     def _answers(self, plan, wanted, build):
         """One row at a time, since shapes may differ."""
-        other = trials.opened(plan, self.folder, build)
+        other = trials.opened(plan, self.folder, build, self.loaded.allow_unsafe_ops)
         return [other.answer([row]) for row in input_values(other, self.input, wanted)]
 
 

@@ -103,14 +103,14 @@ def rounded(number):
     return float(f"{number:.4g}") if math.isfinite(number) else None
 
 
-def opened(plan, folder, build=attach.outputs):
+def opened(plan, folder, build=attach.outputs, allow_unsafe_ops=False):
     """A plan, saved into a place of its own in a folder and loaded: an `Artifact`."""
     path = os.path.join(folder, f"trial_{len(os.listdir(folder))}")
     try:
         api.save(plan, path, link=True, build=build)
     except OutputError:  # another disk than the model's
         api.save(plan, path, overwrite=True, build=build)
-    return artifact.load(path)
+    return artifact.load(path, allow_unsafe_ops)
 
 
 @dataclasses.dataclass

@@ -364,7 +364,10 @@ BREAKS = {
     "flushing to the disk": lambda patch, kind: patch(writer.os, "fsync", raising(kind)),
     "making the record": lambda patch, kind: patch(
         writer, "json", types.SimpleNamespace(dumps=raising(kind))),
-    "renaming": lambda patch, kind: patch(writer.os, "rename", raising(kind)),
+    "renaming": lambda patch, kind: (patch(writer.exchange, "exchanged", lambda *_: False),
+                                     patch(writer.os, "rename", raising(kind))),
+    "exchanging": lambda patch, kind: (patch(writer.exchange, "exchanged", raising(kind)),
+                                       patch(writer.os, "rename", raising(kind))),
 }
 
 
@@ -394,6 +397,7 @@ def test_the_old_output_comes_back_when_the_new_one_cannot_take_its_place(
     (output / "precious").write_text("data")
     before = tree(tmp_path)
     with monkeypatch.context() as context:
+        context.setattr(writer.exchange, "exchanged", lambda *_: False)
         context.setattr(writer.os, "rename", after(1, os.rename, kind))
         with pytest.raises((OutputError, kind)):
             ig_tf.save(plan, output, overwrite=True)

@@ -18,6 +18,7 @@ from ig_tf.errors import RecordError
 from tools import model_flags, program
 
 model_flags.define_libraries()
+model_flags.define_trust()
 flags.adopt_module_key_flags(model_flags)
 
 _MODEL = flags.DEFINE_string("model", None, "Directory that `ig-tf instrument` wrote.",
@@ -89,7 +90,8 @@ def _job():
         fields.columns_of(_COLUMNS.value), tuple(_KEEP.value), _image_range(), _BATCH.value,
         _SHARD.value, _ON_ERROR.value, _LIMIT.value, _LABELS.value, _VOCABULARY.value,
         _ROW_ERROR.value, _TARGET_COLUMN.value, _BASELINES.value,
-        tuple(flags.FLAGS.load_op_library), tuple(flags.FLAGS["import"].value))
+        tuple(flags.FLAGS.load_op_library), tuple(flags.FLAGS["import"].value),
+        flags.FLAGS.allow_unsafe_ops)
     summary = job.run(asked, _WORKERS.value, _OVERWRITE.value)
     print(json.dumps(summary))
     if not summary["complete"]:
@@ -112,7 +114,8 @@ def _one_file():
     statuses = attribute.to_file(
         model, _INPUT.value, _OUTPUT.value, _BATCH.value, _LIMIT.value,
         words.lines(_LABELS.value), words.lines(_VOCABULARY.value), _ROW_ERROR.value,
-        _TARGET_COLUMN.value, _BASELINES.value, fields.columns_of(_COLUMNS.value), _image_range())
+        _TARGET_COLUMN.value, _BASELINES.value, fields.columns_of(_COLUMNS.value), _image_range(),
+        flags.FLAGS.allow_unsafe_ops)
     found = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()))
     print(f"wrote {statuses.total()} results to {_OUTPUT.value}" + (f" ({found})" if found else ""))
     if statuses["capped"]:

@@ -17,6 +17,7 @@ from absl import flags
 from tools import model_flags, program
 
 model_flags.define_libraries()
+model_flags.define_trust()
 flags.adopt_module_key_flags(model_flags)
 
 _MODEL = flags.DEFINE_string("model", None, "Directory that `ig-tf instrument` wrote.",
@@ -45,7 +46,8 @@ def main(_):
                   say=lambda text: print(f"... {text}", file=sys.stderr),
                   also=[name for name, asked in ((SANITY, _SANITY.value),
                                                  (BASELINES, _BASELINES.value)) if asked],
-                  attributions=_ATTRIBUTIONS.value, baselines_to=_BASELINES_TO.value)
+                  attributions=_ATTRIBUTIONS.value, baselines_to=_BASELINES_TO.value,
+                  allow_unsafe_ops=flags.FLAGS.allow_unsafe_ops)
     if _FORMAT.value == "json":
         print(json.dumps({**dataclasses.asdict(found), "passed": found.passed,
                           "alphas": checks.ALPHAS}, indent=1))

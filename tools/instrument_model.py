@@ -69,6 +69,10 @@ _RUNTIME = flags.DEFINE_string(
     "XLA where it can be, for a few batch sizes); tf1.15 (only what TensorFlow 1.15 can read is "
     "added); or a FILE.json with any of memory_budget (bytes of one chunk's activations), xla "
     "(true, false, \"auto\"), batch_buckets, lengths, compute_dtype, tensorflow.")
+_MAX_BATCH = flags.DEFINE_integer("max_batch", None, "Requests of more examples are refused, by "
+                                  "an assertion in the graph.", lower_bound=1)
+_MAX_LENGTH = flags.DEFINE_integer("max_length", None, "Likewise requests that are longer along "
+                                   "any other axis that the signature leaves open.", lower_bound=1)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Show the plan, write no model.")
 _PLAN = flags.DEFINE_string("plan", None, "Write the plan as JSON to this file.")
 _LINK = flags.DEFINE_bool("link", False, "Hard links instead of copies of variables and assets.")
@@ -90,6 +94,7 @@ _WARM_UP_BATCHES = flags.DEFINE_list(
 
 def main(_):
     from ig_tf import api, describe
+    from ig_tf.ig.limits import Limits
     from ig_tf.run import results
     values = flags.FLAGS
     if not _DRY_RUN.value and not _OUTPUT.value:
@@ -99,7 +104,8 @@ def main(_):
     followed, located, baseline = _followed(model, values)
     plan = api.instrument(located, values.target, model_flags.points(values.points),
                           baseline, _steps(), _RULE.value, _ROWS.value, _CUSTOM.value,
-                          _RUNTIME.value, _METHOD.value)
+                          _RUNTIME.value, _METHOD.value,
+                          Limits(_MAX_BATCH.value, _MAX_LENGTH.value))
     described = plan.described()
     print(describe.plan_text(described))
     if plan.calibration:

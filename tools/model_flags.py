@@ -46,6 +46,13 @@ def define_libraries():
                       "layers, for example tensorflow_text. They are code that runs.")
 
 
+def define_trust():
+    """Whether a model may do more than compute."""
+    flags.DEFINE_bool("allow_unsafe_ops", False, "Run a model that reads or writes files other "
+                      "than its own, uses the network or runs Python. Without it such a model is "
+                      "refused, and its ops are named.")
+
+
 def load_libraries():
     """Loads what the flags of `define_libraries` name.
 

@@ -4,10 +4,13 @@ import contextlib
 import os
 import sys
 import tempfile
+import traceback
 
 from absl import app, flags
 
 from ig_tf.errors import IgTfError
+
+UNEXPECTED = 70  # the status of an error that nobody foresaw (EX_SOFTWARE)
 
 
 def run(main, arguments, doc):
@@ -30,8 +33,25 @@ def run(main, arguments, doc):
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
+        except Exception as error:
+            print(f"error: {_unexpected(error)}", file=sys.stderr)
+            return UNEXPECTED
 
     app.run(guarded, argv=arguments)  # ends the process
+
+
+def _unexpected(error):
+    """A sentence about an error that is none of ig_tf's own; its traceback goes into a file."""
+    what = "".join(traceback.format_exception_only(error)).strip().partition("\n")[0]
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    said = f"{what} ({os.path.basename(place.filename)}:{place.lineno})"
+    try:
+        number, file = tempfile.mkstemp(prefix="ig_tf_error_", suffix=".txt")
+        with open(number, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            traceback.print_exception(error, file=stream)
+    except OSError:
+        return f"this is a bug of ig-tf, please report it: {said}"
+    return f"this is a bug of ig-tf, please report it with {file}: {said}"
 
 
 def _import_tensorflow_quietly():

@@ -146,6 +146,7 @@ def _add_object(meta_graph, model, traced):
         return  # a SavedModel whose object graph has no signatures; the MetaGraph's serve
     original = objects.nodes[sibling]
     function = _concrete_name(original)
+    _refuse_other_inputs(original, model, traced)
     node = saved_object_graph_pb2.SavedObject()
     node.CopyFrom(original)
     if node.WhichOneof("kind") == "bare_concrete_function":
@@ -160,6 +161,16 @@ def _add_object(meta_graph, model, traced):
     concrete.bound_inputs.extend(_bound_inputs(meta_graph, model, traced, function))
     signatures.children.add(node_id=len(objects.nodes), local_name=traced.signature)
     objects.nodes.append(node)
+
+
+def _refuse_other_inputs(original, model, traced):
+    """The MetaGraph and the objects must speak of the same inputs of a signature."""
+    keywords = original.bare_concrete_function.argument_keywords
+    own = [key for key, name in traced.arguments.items() if name]
+    if original.WhichOneof("kind") == "bare_concrete_function" and len(keywords) != len(own):
+        raise GraphError(
+            f"signature {model.signature_name!r} takes {', '.join(own)} in the MetaGraph, and its "
+            f"function takes {', '.join(keywords) or 'nothing'}: the SavedModel is broken.")
 
 
 def _add_arguments(node, concrete, traced):

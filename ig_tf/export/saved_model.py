@@ -6,6 +6,7 @@ import shutil
 import tempfile
 
 from ig_tf.errors import OutputError
+from ig_tf.export import exchange
 from ig_tf.model.model import EXTRA, METADATA_FILE
 
 PROTO_FILE = "saved_model.pb"
@@ -67,6 +68,7 @@ def write(model, output, proto, metadata, place=copy_file, overwrite=False,
         os.makedirs(os.path.join(aside, EXTRA), exist_ok=True)
         _write_bytes(os.path.join(aside, EXTRA, METADATA_FILE), text.encode())
         finish(aside)
+        _sync_folders(aside)
         _into_place(aside, output)
     except OSError as error:
         raise OutputError(f"cannot write {output!r}: {error}") from error
@@ -107,6 +109,8 @@ def _place_files(files, aside, place):
             continue
         os.makedirs(os.path.dirname(target), exist_ok=True)
         place(source, target)
+        if place is not link_file:  # a linked file is on the disk already
+            _sync(target)
 
 
 def _write_bytes(path, data):
@@ -116,11 +120,31 @@ def _write_bytes(path, data):
         os.fsync(stream.fileno())
 
 
+def _sync(path):
+    """Brings a file, or the names in a folder, to the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _sync_folders(top):
+    for folder, _, _ in os.walk(top):
+        _sync(folder)
+
+
 def _into_place(aside, output):
-    """The old directory, if any, steps aside and is removed only when the new one stands."""
+    """The new directory takes the name; the old one, if any, is then aside, to be removed."""
     if not os.path.isdir(output):
         os.rename(aside, output)
-        return
+    elif not exchange.exchanged(aside, output):
+        _by_two_renames(aside, output)
+    _sync(os.path.dirname(output))
+
+
+def _by_two_renames(aside, output):
+    """The old directory steps aside and is removed only when the new one stands."""
     folder = tempfile.mkdtemp(prefix=f".{os.path.basename(output)}.old.",
                               dir=os.path.dirname(output))
     old = os.path.join(folder, "model")

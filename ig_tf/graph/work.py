@@ -325,7 +325,10 @@ def _body(work, function, arguments):
     """A call of the function, inlined: its arguments are placeholders with the caller's shapes."""
     caller = graph_pb2.GraphDef()
     caller.versions.CopyFrom(work.graph_def.versions)
-    called = work.library()[function]
+    called = work.library().get(function)
+    if called is None:
+        raise GraphError(f"an op calls function {_without_import(function)!r}, which the model's "
+                         "library does not have.")
     needed = {function: called, **needed_functions(called.node_def, work.library())}
     caller.library.function.extend(needed.values())
     caller.library.gradient.extend(gradient for gradient in work.graph_def.library.gradient

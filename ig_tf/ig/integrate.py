@@ -311,7 +311,7 @@ def _gradients(value, rows, upstream, silent):
     try:
         gradients = tf.gradients(value, rows, grad_ys=[upstream],
                                  unconnected_gradients=tf.UnconnectedGradients.NONE)
-    except (LookupError, ValueError, TypeError, AttributeError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
         raise GraphError(f"TensorFlow cannot differentiate the path: {error}") from error
     gradients = [tf.zeros_like(row) if gradient is None and quiet else gradient
                  for row, gradient, quiet in zip(rows, gradients, silent)]

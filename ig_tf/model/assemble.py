@@ -11,7 +11,7 @@ from tensorflow.core.framework import variable_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from ig_tf.errors import ArtifactError, SignatureError
-from ig_tf.model import answering, feeding, feeds, initial, named, prune, restore, strip
+from ig_tf.model import answering, feeding, feeds, initial, named, prune, restore, sound, strip
 from ig_tf.model.model import COLLECTION, Model, choose_signature, usable_signatures
 from ig_tf.model.nodes import data, producer
 
@@ -55,9 +55,10 @@ def assembled(source, asked):
 
     Raises:
       SignatureError: inputs or outputs are missing or not there.
-      ArtifactError: variables or tables without content.
+      ArtifactError: a broken graph, variables or tables without content.
     """
     meta_graph = source.meta_graph
+    sound.refuse_broken(source.path, meta_graph)
     strip.strip(meta_graph)
     made, signatures, name = _signatures(meta_graph, asked)
     served = _served(made.graph_def, signatures)

@@ -192,7 +192,8 @@ def read_meta_graph(path):
             text_format.Parse(data.decode("utf-8"), proto)
         else:
             proto.ParseFromString(data)
-    except (message.DecodeError, text_format.ParseError) as error:
+    except (message.DecodeError, text_format.ParseError, UnicodeDecodeError,
+            RecursionError) as error:
         raise ArtifactError(f"{path!r} is not a metagraph (truncated, or another kind of file): "
                             f"{error}") from error
     if not contents.is_graph(proto.graph_def):

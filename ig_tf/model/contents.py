@@ -1,5 +1,7 @@
 """What the bytes of a file are, whatever its name says."""
 
+import os
+
 from google.protobuf import message, text_format
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
@@ -15,13 +17,23 @@ _OTHERS = ((HDF5, 0, "an HDF5 file (Keras weights or a model)"), (ZIP, 0, "a ZIP
            (b"\x80", 0, "a Python pickle"))
 
 
+# A message of more bytes is no protobuf; as text it takes many times its size in memory.
+MOST_BYTES = 2**31 - 1
+MOST_TEXT_BYTES = 2**28
+
+
 def read_file(path, limit=None):
     """All bytes of a file, or the first `limit`.
 
     Raises:
-      ArtifactError: it cannot be read.
+      ArtifactError: it cannot be read, or is too large for what it would hold.
     """
+    most = MOST_TEXT_BYTES if os.fspath(path).endswith(".pbtxt") else MOST_BYTES
     try:
+        size = os.stat(path).st_size
+        if limit is None and size > most:
+            raise ArtifactError(f"{os.fspath(path)!r} has {size:,} bytes: too large for a message "
+                                f"of a graph; at most {most:,} are read.")
         with open(path, "rb") as stream:
             return stream.read() if limit is None else stream.read(limit)
     except OSError as error:
@@ -53,7 +65,7 @@ def parsed(data, kind):
             text_format.Parse(data.decode("utf-8"), proto)
         else:
             proto.ParseFromString(data)
-    except (message.DecodeError, text_format.ParseError):
+    except (message.DecodeError, text_format.ParseError, RecursionError):
         return None
     return proto
 

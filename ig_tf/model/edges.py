@@ -206,7 +206,8 @@ def _starved(node, dead):
 def _uniform(node):
     """The one number of which a constant consists, or None."""
     proto = attribute(node, "value").tensor
-    if math.prod(dim.size for dim in proto.tensor_shape.dim) > _MOST:
+    if proto.dtype == tf.string.as_datatype_enum or (
+            math.prod(dim.size for dim in proto.tensor_shape.dim) > _MOST):
         return None
     array = tf.make_ndarray(proto)
     if array.dtype.kind not in "biuf" and proto.dtype not in (tf.bfloat16.as_datatype_enum,):

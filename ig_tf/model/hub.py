@@ -17,6 +17,11 @@ MODULE_FILE = "tfhub_module.pb"  # beside saved_model.pb in the first Hub format
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
 SILENCE_SECONDS = 20  # a server that says nothing for so long is not reachable
 LIMIT_SECONDS = 1800  # for a whole download
+# An archive is unpacked up to these: what has more is no model, but made to fill the disk.
+MOST_MEMBERS = 100_000
+MOST_BYTES = 2**36
+MOST_RATIO = 200  # bytes unpacked for each of the archive, once they are many
+_MANY_BYTES = 2**30
 _FAILURES = (OSError, ValueError, RuntimeError, EOFError, tarfile.TarError, tf.errors.OpError,
              http.client.HTTPException)
 
@@ -59,13 +64,29 @@ def read_archive(path, asked):
     owner = tempfile.TemporaryDirectory(prefix="ig_tf_hub_")
     try:
         with tarfile.open(path) as archive:
-            archive.extractall(owner.name, filter="data")
+            _unpack(archive, owner.name, os.stat(path).st_size)
     except _FAILURES as error:
         raise ArtifactError(f"{path!r} is no archive of a model (cut off, or another kind of "
                             f"file): {error}") from error
     model = read_module(_top(owner.name), asked)
     return dataclasses.replace(model, path=path, owner=owner,
                                chosen=(f"archive {path}", *model.chosen))
+
+
+def _unpack(archive, folder, size):
+    """Writes the members of an archive, while they stay within the folder and the limits.
+
+    Raises:
+      tarfile.TarError: one leads outside, is a device, or they are too many or too large.
+    """
+    total = 0
+    for count, member in enumerate(archive, 1):
+        total += member.size
+        if count > MOST_MEMBERS or total > MOST_BYTES or (
+                total > _MANY_BYTES and total > MOST_RATIO * size):
+            raise tarfile.TarError(f"it would unpack to more than {count - 1:,} files or "
+                                   f"{total:,} bytes, from {size:,}")
+        archive.extract(member, folder, filter="data")
 
 
 def _top(folder):

@@ -12,6 +12,7 @@ from ig_tf.model import contents, saved_model
 
 ENDINGS = (".keras", ".h5", ".hdf5")
 _PACKAGES = ("keras", "tf_keras")
+_MOST_METADATA = 2**20  # bytes of metadata.json
 
 
 def is_model(source):
@@ -94,16 +95,46 @@ def _packages_for(path):
     if not head.startswith((contents.ZIP, contents.HDF5)):
         raise ArtifactError(f"found a file, {path!r}, that is no Keras model: "
                             f"{contents.described(contents.read_file(path))}.")
+    if head.startswith(contents.HDF5):
+        _refuse_stored_code(path)
     version = _version(path, head)
     return _PACKAGES[::-1] if version.startswith(("1.", "2.")) else _PACKAGES
+
+
+def _refuse_stored_code(path):
+    """An HDF5 file can hold Python of Lambda layers, which tf_keras would run without asking.
+
+    Files that end in .keras are read by Keras in its safe mode, which refuses it by itself.
+    """
+    import h5py
+    try:
+        with h5py.File(path, "r") as file:
+            config = json.loads(file.attrs.get("model_config", "{}"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"found a file, {path!r}, that Keras cannot load as a model: "
+                            f"{error}") from error
+    queue = [config]
+    while queue:
+        value = queue.pop()
+        if isinstance(value, dict):
+            if value.get("class_name") == "__lambda__" or any(
+                    key.endswith("_type") and kind == "lambda" for key, kind in value.items()):
+                raise ArtifactError(
+                    f"the Keras file {path!r} holds Python code of a Lambda layer, which would run "
+                    "on loading. If you trust whoever made it, load it yourself and give the live "
+                    "model: ig_tf.load(tf_keras.models.load_model(path)).")
+            queue.extend(value.values())
+        elif isinstance(value, list):
+            queue.extend(value)
 
 
 def _version(path, head):
     """The Keras version that wrote a file, or ""."""
     try:
         if head.startswith(contents.ZIP):
-            with zipfile.ZipFile(path) as archive:
-                return json.loads(archive.read("metadata.json")).get("keras_version", "")
+            with zipfile.ZipFile(path) as archive, archive.open("metadata.json") as file:
+                found = json.loads(file.read(_MOST_METADATA))
+            return str(found.get("keras_version", "")) if isinstance(found, dict) else ""
         import h5py
         with h5py.File(path, "r") as file:
             version = file.attrs.get("keras_version", "")

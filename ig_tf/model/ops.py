@@ -83,7 +83,7 @@ def import_graph(graph_def, producer_ops=None):
     try:
         with graph.as_default():
             tf.graph_util.import_graph_def(copy, name="", producer_op_list=producer_ops)
-    except (ValueError, TypeError) as error:
+    except Exception as error:  # of many kinds, all about the graph
         raise GraphError(f"TensorFlow refuses the model's graph: {error}") from error
     return graph
 

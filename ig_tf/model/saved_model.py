@@ -7,7 +7,7 @@ from google.protobuf import message, text_format
 from tensorflow.core.protobuf import saved_model_pb2
 
 from ig_tf.errors import ArtifactError, SignatureError
-from ig_tf.model import contents, named, prune, strip
+from ig_tf.model import contents, named, prune, sound, strip
 from ig_tf.model.answering import answering
 from ig_tf.model.model import (EXTRA, METADATA_FILE, NAMED_OUTPUTS, Model, choose_signature,
                                usable_signatures)
@@ -46,6 +46,8 @@ def read(path, asked, usual=(), note=None):
     # What is added needs a library. An empty one says the same as none; later none could tell.
     proto.meta_graphs[index].graph_def.library.SetInParent()
     meta_graph = proto.meta_graphs[index]
+    _refuse_assets_outside(path, meta_graph)
+    sound.refuse_broken(path, meta_graph)
     notes = [text for text in (note, tag_note) if text]
     if asked.names_tensors:
         return _of_named_tensors(Model(path, proto, index, NAMED_OUTPUTS, tuple(notes),
@@ -183,13 +185,23 @@ def _parse(file):
             text_format.Parse(data.decode("utf-8"), proto)
         else:
             proto.ParseFromString(data)
-    except (message.DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
+    except (message.DecodeError, text_format.ParseError, UnicodeDecodeError,
+            RecursionError) as error:
         raise ArtifactError(
             f"{file!r} is not a SavedModel message (truncated, or another kind of file: "
             f"{contents.described(data)}): {error}") from error
     if not any(one.graph_def.node for one in proto.meta_graphs) and contents.graph_def(data):
         raise ArtifactError(f"{file!r} is not a SavedModel message: {contents.described(data)}.")
     return proto
+
+
+def _refuse_assets_outside(path, meta_graph):
+    """An asset is a file in assets/: TensorFlow would follow any other path to it."""
+    for asset in meta_graph.asset_file_def:
+        parts = asset.filename.replace("\\", "/").split("/")
+        if os.path.isabs(asset.filename) or ".." in parts:
+            raise ArtifactError(f"the SavedModel {path!r} has an asset outside its own folder: "
+                                f"{asset.filename!r}.")
 
 
 def _choose_meta_graph(proto, tags):

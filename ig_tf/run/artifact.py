@@ -2,16 +2,16 @@
 
 import dataclasses
 import functools
-import json
 import os
 
 import numpy as np
 
-from ig_tf.errors import ArtifactError, RecordError
-from ig_tf.run import sparse, targets
+from ig_tf.errors import ArtifactError, IgTfError, RecordError
+from ig_tf.run import metadata as records
+from ig_tf.run import outside_ops, sparse, targets
 
 SIGNATURE = "attributions"
-METADATA = os.path.join("assets.extra", "ig_tf.json")
+read_metadata = records.read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Artifact:
       owner: the loaded object, which keeps variables and tables alive.
       custom: the same artifact as its signature `attributions_custom` answers, or None.
       outputs: {key of an answer: name of its type}.
+      allow_unsafe_ops: whether it may read and write files, use the network and run Python.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Artifact:
     owner: object = dataclasses.field(repr=False)
     custom: object = dataclasses.field(default=None, repr=False)
     outputs: dict = dataclasses.field(default_factory=dict, repr=False)
+    allow_unsafe_ops: bool = False
 
     def axis(self, name):
         """The axis of an input along which its examples lie."""
@@ -108,6 +110,9 @@ class Artifact:
             raise
         except tf.errors.OpError as error:
             raise RecordError(_first_lines(error.message)) from error
+        except (ValueError, TypeError) as error:  # of a signature that does not fit its function
+            raise RecordError(f"the signature cannot be called: {_first_lines(str(error))}") from (
+                error)
 
 
 def _constant(array, dtype):
@@ -121,45 +126,38 @@ def stacked(values, axis=0):
     return values if isinstance(values[0], sparse.SparseRow) else np.stack(values, axis)
 
 
-def read_metadata(path):
-    """The record that `save` left in a SavedModel.
-
-    Raises:
-      ArtifactError: not instrumented, or the record is broken.
-    """
-    file = os.path.join(os.fspath(path), METADATA)
-    try:
-        with open(file, encoding="utf-8") as stream:
-            return json.load(stream)
-    except FileNotFoundError:
-        raise ArtifactError(
-            f"{os.fspath(path)!r} has no {METADATA}: it is not instrumented (or no SavedModel). "
-            "Run `ig-tf instrument` first.") from None
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"cannot read {file!r}: {error}") from error
-
-
-def load(path):
+def load(path, allow_unsafe_ops=False):
     """Loads an instrumented SavedModel with TensorFlow.
 
+    Args:
+      path: its directory.
+      allow_unsafe_ops: whether ops may run that read or write files other than the model's own,
+        use the network, or call Python (`outside_ops`).
+
     Raises:
-      ArtifactError: not instrumented, or TensorFlow cannot load it.
+      ArtifactError: not instrumented, TensorFlow cannot load it, or it has such ops.
     """
-    path, metadata = os.fspath(path), read_metadata(path)
+    path, metadata = os.fspath(path), records.read(path)
+    if not allow_unsafe_ops:
+        outside_ops.refuse(path, metadata["source"]["tags"], _signatures(metadata),
+                           bool(metadata["source"].get("asked")))
     import tensorflow as tf
     try:
         if metadata["source"].get("asked"):
             owner, open_signature = _by_session(path, metadata)
         else:
             owner = tf.saved_model.load(path, tags=metadata["source"]["tags"])
-            open_signature = functools.partial(_of_object, owner, metadata)
+            open_signature = functools.partial(_of_object, owner, path, metadata)
         opened = [open_signature(name) for name in _signatures(metadata)]
-    except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
+    except IgTfError:
+        raise
+    except Exception as error:  # of a broken model TensorFlow raises whatever it stumbles over
         advice = (" An op of another package: import that first (--import=MODULE or "
                   "--load_op_library=FILE.so)." if "not registered" in str(error) else "")
-        raise ArtifactError(f"TensorFlow cannot load {path!r}: {error}{advice}") from error
-    main, *custom = (Artifact(path, metadata, inputs, function, owner, outputs=outputs)
-                     for inputs, function, outputs in opened)
+        raise ArtifactError(f"TensorFlow cannot load {path!r}: {type(error).__name__}: {error}"
+                            f"{advice}") from error
+    main, *custom = (Artifact(path, metadata, inputs, function, owner, None, outputs,
+                              allow_unsafe_ops) for inputs, function, outputs in opened)
     return dataclasses.replace(main, custom=custom[0]) if custom else main
 
 
@@ -168,9 +166,11 @@ def _signatures(metadata):
     return [SIGNATURE] + ([metadata["custom"]["signature"]] if "custom" in metadata else [])
 
 
-def _of_object(owner, metadata, name):
+def _of_object(owner, path, metadata, name):
     """({input: spec}, function, {output: type}) of a signature of a loaded object."""
     function = owner.signatures[name]
+    records.refuse_unlike(path, metadata, function.structured_input_signature[1],
+                          function.structured_outputs)
     outputs = {key: tensor.dtype.name for key, tensor in function.structured_outputs.items()}
     return sparse.specs(function.structured_input_signature[1],
                         metadata.get("sparse_inputs", {})), function, outputs
@@ -211,6 +211,9 @@ def _by_session(path, metadata):
         arguments = _arguments(signature)
         specs = sparse.specs({key: spec for key, (_, spec) in arguments.items()},
                              metadata.get("sparse_inputs", {}))
+        records.refuse_unlike(path, metadata, specs, {
+            key: tf.TensorSpec(tf.TensorShape(info.tensor_shape))
+            for key, info in signature.outputs.items()})
         fetches = {key: info.name for key, info in signature.outputs.items()}
 
         def function(**tensors):

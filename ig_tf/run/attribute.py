@@ -2,9 +2,9 @@
 
 import collections
 
-from ig_tf.errors import RecordError
+from ig_tf.errors import ArtifactError, RecordError
 from ig_tf.run import artifact as artifacts
-from ig_tf.run import choices, explain, records, results
+from ig_tf.run import choices, explain, metadata, records, results
 from ig_tf.run.fields import Fields
 from ig_tf.run.progress import progress
 
@@ -12,7 +12,8 @@ BATCH_SIZE = 64
 
 
 def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labels=None,
-              vocabulary=None, row_error=None, target_column=None, baselines=None, columns=None):
+              vocabulary=None, row_error=None, target_column=None, baselines=None, columns=None,
+              allow_unsafe_ops=False):
     """Attributes every record of an input.
 
     Args:
@@ -33,6 +34,8 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
       baselines: .npz with one array per point, of one example, for records without a field
         `baseline/NAME`.
       columns: {input: column of the records}, for inputs that are called otherwise there.
+      allow_unsafe_ops: whether the model may read and write files that are not its own, use the
+        network and run Python. Without it such a model is refused.
 
     Returns:
       The results as a list of `Result` with their model card (`about`), or their number where
@@ -42,7 +45,8 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
       ArtifactError: the model is not instrumented or cannot be loaded.
       RecordError: a record does not fit the model's inputs.
     """
-    loaded = model if isinstance(model, artifacts.Artifact) else artifacts.load(model)
+    loaded = model if isinstance(model, artifacts.Artifact) else artifacts.load(
+        model, allow_unsafe_ops)
     asked = (loaded, input, batch_size, limit, labels, vocabulary, row_error, target_column,
              baselines, Fields(loaded, columns or {}))
     if output is None:
@@ -51,13 +55,14 @@ def attribute(model, input, output=None, batch_size=BATCH_SIZE, limit=None, labe
 
 
 def to_file(model, input, output, batch_size, limit, labels, vocabulary, row_error, target_column,
-            baselines, columns, image_range):
+            baselines, columns, image_range, allow_unsafe_ops=False):
     """`attribute` for the command line.
 
     Returns:
       collections.Counter of the statuses of the results that were written.
     """
-    loaded = model if isinstance(model, artifacts.Artifact) else artifacts.load(model)
+    loaded = model if isinstance(model, artifacts.Artifact) else artifacts.load(
+        model, allow_unsafe_ops)
     fields = Fields(loaded, columns, image_range)
     return _write(output, _rows(loaded, input, batch_size, limit, labels, vocabulary, row_error,
                                 target_column, baselines, fields), loaded)
@@ -76,6 +81,8 @@ def explainer_of(loaded, labels=None, vocabulary=None, row_error=None, target_co
     Raises:
       RecordError: the artifact does not take what is asked for.
     """
+    if metadata.diagnosis(loaded.metadata):
+        raise ArtifactError(f"{loaded.path!r} was written for diagnosis: it gives no attributions.")
     if row_error is not None:
         method = loaded.metadata.get("method", {"sums": True})
         if not method["sums"]:
@@ -102,17 +109,17 @@ def _write(output, rows, loaded):
 
 def about(loaded):
     """The model card of an artifact, as reports show it."""
-    metadata = loaded.metadata
+    record = loaded.metadata
     return results.About(
         model=loaded.path.rstrip("/").rpartition("/")[2],
-        signature=metadata["source"]["signature"],
-        target=metadata["target"]["text"],
+        signature=record["source"]["signature"],
+        target=record["target"]["text"],
         points=tuple({key: point[key] for key in ("name", "kind", "tensor", "features")}
-                     for point in metadata["points"]),
-        baseline=metadata["baseline"], steps=metadata["rule"]["steps"],
-        rule=metadata["rule"]["name"], tensorflow=_tensorflow_version(),
-        held_constant=tuple(metadata["held_constant"]),
-        notes=tuple(metadata["choices"] + metadata["changed_in_the_copy"]))
+                     for point in record["points"]),
+        baseline=record["baseline"], steps=record["rule"]["steps"],
+        rule=record["rule"]["name"], tensorflow=_tensorflow_version(),
+        held_constant=tuple(record["held_constant"]),
+        notes=tuple(record["choices"] + record["changed_in_the_copy"]))
 
 
 def _tensorflow_version():

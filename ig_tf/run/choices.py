@@ -7,10 +7,9 @@ inputs of that name of `attributions_custom`.
 import dataclasses
 import os
 
-import numpy as np
-
 from ig_tf.errors import RecordError
 from ig_tf.run import artifact as artifacts
+from ig_tf.run import npz
 
 TARGET, OF_POINT, REFINEMENT = "target", "baseline/", "refinement"
 
@@ -96,8 +95,7 @@ def common_baselines(file):
     """
     file = os.fspath(file)
     try:
-        with np.load(file, allow_pickle=False) as data:
-            return {OF_POINT + name: data[name] for name in data.files}
-    except (OSError, ValueError, EOFError, AttributeError) as error:
+        return {OF_POINT + name: array for name, array in npz.arrays(file).items()}
+    except (OSError, npz.BrokenFile) as error:
         raise RecordError(f"baselines {file!r} are no .npz of one array per point: "
                           f"{error}") from error

@@ -47,6 +47,7 @@ class Job:
       labels, vocabulary: text files, or None.
       row_error, target_column, baselines: as in `attribute`.
       op_libraries, modules: what workers load first for custom ops.
+      allow_unsafe_ops: as in `attribute`.
     """
 
     model: str
@@ -67,6 +68,7 @@ class Job:
     baselines: object = None
     op_libraries: tuple = ()
     modules: tuple = ()
+    allow_unsafe_ops: bool = False
 
     def __post_init__(self):
         one = isinstance(self.input, (str, bytes)) or hasattr(self.input, "__fspath__")
@@ -101,7 +103,7 @@ def run(job, workers=1, overwrite=False, stream=None):
     shard_files.require(job.format)
     folder = JobFolder(job.output)
     with folder.locked(), _until_sigterm() as stopped:
-        context = Context.of(job, artifacts.load(job.model))
+        context = Context.of(job, artifacts.load(job.model, job.allow_unsafe_ops))
         folder.begin(plan_of(context), overwrite)
         missing = [shard for shard in context.shards() if folder.note(shard.number) is None]
         if missing:
@@ -184,7 +186,8 @@ def worker_elsewhere(job, counts, kept, said):
       (`JobFolder`, `shards.Worker`). Whoever uses them holds `JobFolder.worker_lock`.
     """
     libraries.load(job.op_libraries, job.modules)
-    context = Context(job, artifacts.load(job.model), sources.find(job.input), tuple(counts), kept)
+    loaded = artifacts.load(job.model, job.allow_unsafe_ops)
+    context = Context(job, loaded, sources.find(job.input), tuple(counts), kept)
     folder = JobFolder(job.output)
     return folder, context.worker(folder, said)
 

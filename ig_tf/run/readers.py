@@ -10,6 +10,7 @@ import zlib
 import numpy as np
 
 from ig_tf.errors import RecordError
+from ig_tf.run import npz as npz_files
 from ig_tf.run import sparse, tfrecords
 from ig_tf.run.items import Item, broken
 
@@ -88,9 +89,8 @@ def _columns(header, row, where, line):
 def npz(path):
     """One array per input, batch first."""
     try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files}
-    except (ValueError, OSError, EOFError, zlib.error, AttributeError) as error:
+        arrays = npz_files.arrays(path)
+    except (OSError, npz_files.BrokenFile) as error:
         raise RecordError(f"{path!r} is no .npz of plain arrays: {error}") from error
     arrays = _with_sparse(path, arrays)
     counts = {name: len(array) if np.ndim(array) or isinstance(array, list) else None

@@ -7,6 +7,15 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 
+def _sync(folder: pathlib.Path) -> None:
+    """Brings the names in a folder to the disk."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
 @contextlib.contextmanager
 def written_aside(path: pathlib.Path) -> Iterator[BinaryIO]:
     """A file that gets its name only when it is whole and on the disk."""
@@ -17,5 +26,6 @@ def written_aside(path: pathlib.Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
+        _sync(path.parent)
     finally:
         aside.unlink(missing_ok=True)

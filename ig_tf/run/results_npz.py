@@ -5,14 +5,13 @@ rows have which points) is in the JSON of `about`, which makes the rows whole ag
 """
 
 import pathlib
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ig_tf.errors import ResultsError
+from ig_tf.run import npz
 from ig_tf.run.results_columns import (
     index_array, number_array, ordered, string_array, token_array)
 from ig_tf.run.results_files import written_aside
@@ -122,10 +121,8 @@ def _input_arrays(results: list[Result], rows: list[dict[str, Any]]) -> dict[str
 def read(path: pathlib.Path) -> tuple[About, list[Result]]:
     """Reads what `write` wrote."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile,
-            zlib.error) as error:
+        arrays = npz.arrays(path)
+    except npz.BrokenFile as error:
         raise ResultsError(f"{path}: not a whole .npz file: {error}") from error
     if "about" not in arrays:
         raise ResultsError(
