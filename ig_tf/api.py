@@ -10,7 +10,7 @@ from ig_tf.export import compiling, meta_graph
 from ig_tf.export import saved_model as writer
 from ig_tf.graph import batch_axes
 from ig_tf.graph import work as working
-from ig_tf.ig import attach, methods, python_output, targets
+from ig_tf.ig import attach, ladder, methods, python_output, targets
 from ig_tf.ig import limits as bounds
 from ig_tf.ig import recipe as recipes
 from ig_tf.ig import request as requests
@@ -225,6 +225,8 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
     chosen, choose = methods.resolve(method), getattr(steps, "choose", None)
     if choose:
         chosen.calibrated(rule)
+        if requests.REFINEMENT in custom:
+            choose = steps.up_to(ladder.MOST_STEPS).choose
     built = chosen.rule(rule, None if choose else steps, start.count)
     recipe = recipes.prepare(located.work, located.layout, located.target, located.cut.points,
                              start, built, rows_per_chunk, profile, method=chosen)

@@ -63,6 +63,10 @@ class Calibration:
             raise CalibrationError(f"max_steps must be at least {RUNGS[0][0]}; found "
                                    f"{self.max_steps}.")
 
+    def up_to(self, steps):
+        """The same with so many nodes at most."""
+        return dataclasses.replace(self, max_steps=min(self.max_steps, steps))
+
     def choose(self, plan, rule=None):
         """Tries rules on the rows.
 

@@ -192,3 +192,19 @@ def test_a_check_on_another_disk_than_the_models(tmp_path, monkeypatch, rule):
                           rule=rule, target="score:1")
     monkeypatch.setattr(os, "link", refused)
     assert ig_tf.check(str(out), [{"x": X[0]}, {"x": X[1]}]).passed
+
+
+def test_calibration_leaves_room_for_refinement(tmp_path):
+    """Sixteen times the nodes must still be a rule: more are not tried."""
+    builders.save_tf2(tmp_path / "model", fourth, {"x": spec([None, 24])}, {"w": WEIGHTS})
+    seen = []
+
+    class Watched(Calibration):
+        def choose(self, plan, rule=None):
+            seen.append(self.max_steps)
+            return plan
+
+    for custom in ((), ("refinement",)):
+        ig_tf.instrument(ig_tf.load(str(tmp_path / "model")), target="score:1", custom=custom,
+                         steps=Watched([{"x": one} for one in X]))
+    assert seen == [1024, 256]

@@ -101,6 +101,8 @@ def main(_):
         raise IgTfError("--output=DIR is needed (or --dry_run, to see the plan only).")
     warm_up = _warm_up()
     model = model_flags.load()
+    if not _DRY_RUN.value:
+        _refuse_output(model)
     followed, located, baseline = _followed(model, values)
     plan = api.instrument(located, values.target, model_flags.points(values.points),
                           baseline, _steps(), _RULE.value, _ROWS.value, _CUSTOM.value,
@@ -128,6 +130,14 @@ def main(_):
     print(f"\nwrote {folder}: its signature `attributions` answers in any TensorFlow")
     print(f"next: ig-tf attribute --model={folder} --input=FILE --output=results.jsonl")
     return 0
+
+
+def _refuse_output(model):
+    """Before anything is measured, which may take minutes."""
+    from ig_tf.export import saved_model
+    folder = _OUTPUT.value if _VERSION.value is None else saved_model.version_folder(
+        _OUTPUT.value, _VERSION.value)
+    saved_model.refuse(model, folder, _OVERWRITE.value)
 
 
 def _followed(model, values):

@@ -53,7 +53,7 @@ def write(model, output, proto, metadata, place=copy_file, overwrite=False,
       OutputError: the output exists, or cannot be written; nothing is left half-written.
     """
     output = os.path.abspath(os.fspath(output))
-    _refuse(model, output, overwrite)
+    refuse(model, output, overwrite)
     parent = os.path.dirname(output)
     try:
         os.makedirs(parent, exist_ok=True)
@@ -76,7 +76,13 @@ def write(model, output, proto, metadata, place=copy_file, overwrite=False,
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _refuse(model, output, overwrite):
+def refuse(model, output, overwrite):
+    """Refuses an output that `write` would refuse, before there is anything to write.
+
+    Raises:
+      OutputError: it exists already, or is the model itself, in it or around it.
+    """
+    output = os.path.abspath(os.fspath(output))
     for source in _sources(model):
         if os.path.realpath(output) == source:
             raise OutputError(f"the output {output!r} is the model itself; choose another "

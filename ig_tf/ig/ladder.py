@@ -7,6 +7,7 @@ import tensorflow as tf
 from ig_tf.ig import integrate, pilot, quadrature
 
 FACTORS = (1, 4, 16)
+MOST_STEPS = quadrature.MAX_STEPS // FACTORS[-1]  # of a rule that can be refined
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +38,7 @@ def rungs(rule):
     if last > quadrature.MAX_STEPS:
         raise quadrature.RuleError(
             f"refinement goes up to {FACTORS[-1]} times the nodes: {last} for {rule.steps} steps, "
-            f"more than {quadrature.MAX_STEPS}. At most "
-            f"{quadrature.MAX_STEPS // FACTORS[-1]} steps can be refined.")
+            f"more than {quadrature.MAX_STEPS}. At most {MOST_STEPS} steps can be refined.")
     return (rule, *(quadrature.build(rule.name, rule.steps * factor) for factor in FACTORS[1:]))
 
 
