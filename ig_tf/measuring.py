@@ -71,7 +71,8 @@ def random(examples, plan, looked):
     if not names:
         return None
     found = {"count": {}, "tables": sorted({point.name for point in plan.recipe.points
-                                            if point.table})}
+                                            if point.table}),
+             "inside": random_weights.read_inside(plan.recipe)}
     for part, share in random_weights.SHARES.items():
         chosen = random_weights.nearest(names, share)
         examples.rerun.say(f"attributions with {len(chosen)} of {len(names)} weights random")

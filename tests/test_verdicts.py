@@ -130,9 +130,11 @@ def test_weights_that_do_not_matter_are_caught(tmp_path):
 def test_tables_that_stay_are_no_fault(rank, tables, expected):
     one = {"rank": rank, "cosine": rank}
     found = verdict_of("random_weights", random={
-        "last": one, "all": one, "tables": tables, "count": {"last": 1, "all": 2}})
+        "last": one, "all": one, "tables": tables, "inside": bool(tables),
+        "count": {"last": 1, "all": 2}})
     assert found.verdict == expected
     assert ("Tables" in found.advice) == (expected == "warn" and bool(tables))
+    assert ("loops read" in found.text) == bool(tables)
 
 
 def test_without_weights_nothing_is_randomised(tmp_path):
@@ -161,6 +163,21 @@ def test_weights_from_the_target_back(tmp_path, kept_as):
     assert np.linalg.lstsq(slopes, other["at_x/x"][0], rcond=None)[0].shape == (8,)
     logits = np.tanh(x @ W1)
     assert np.isfinite(logits).all() and np.ptp(other["scores"].sum(1)) < 1e-9  # still a softmax
+
+
+def test_weights_that_a_loop_reads_itself(tmp_path):
+    """They are not found; that there are some is."""
+    def looped(x, w1, w2):
+        cell = tf.while_loop(lambda i, h: i < 3, lambda i, h: (i + 1, tf.tanh(h @ w1.read_value())),
+                             (0, x))[1]
+        return tf.reduce_sum(tf.tanh(cell) @ w2, 1)
+
+    square = RNG.normal(size=(6, 6)) / 3
+    recipe = build(tmp_path, looped, variables={"w1": square, "w2": W1}).plan.recipe
+    shapes = [recipe.work.tensor(name).shape.as_list() for name in random_weights.weights(recipe)]
+    assert shapes == [[6, 8]] and random_weights.read_inside(recipe)
+    plain = build(tmp_path / "plain", variables={"w1": W1, "w2": W2}).plan.recipe
+    assert not random_weights.read_inside(plain)
 
 
 def taken_apart(path, plan, x, replaced=None):

@@ -48,6 +48,13 @@ def _is_weight(tensor, moved):
             and tensor.shape.rank is not None and tensor.shape.rank >= 2)
 
 
+def read_inside(recipe):
+    """Whether loops or branches of the path read variables themselves: these keep their numbers."""
+    copied = {*recipe.copy.operations, *recipe.front.copy.operations}
+    return any(operand.dtype == tf.resource for op in recipe.work.graph.get_operations()
+               if op.name in copied and op.type in WEIGHING for operand in op.inputs)
+
+
 def nearest(names, share):
     """The first so many of them, one at least."""
     return names[:max(math.ceil(share * len(names)), 1)]

@@ -278,7 +278,8 @@ def _random_weights(found):
     if last is None or every is None:
         return NOT_APPLICABLE, None, "nothing to compare: no attributions but zeros", ""
     text = (f"correlation of ranks {last['rank']:.2f} once {found['count']['last']} of "
-            f"{found['count']['all']} weights are random, {every['rank']:.2f} once all are")
+            f"{found['count']['all']} weights are random, {every['rank']:.2f} once all are"
+            + ("; those that loops read themselves stay" if found["inside"] else ""))
     worst = max(last["rank"], every["rank"])
     if worst > ALIKE and found["tables"]:
         return (WARN, worst, text, f"Tables stay as learned in this test ({len(found['tables'])} "
