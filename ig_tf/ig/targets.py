@@ -271,9 +271,10 @@ def _default(work):
     sentence = f"target {output}{':top' if index else ''}" + (f" (also possible: {others})"
                                                               if others else "")
     if index and _squashed_by(tensor).type == "Sigmoid":
+        known = tensor.shape[1] is not None and tensor.shape[1] <= indices.MOST
         sentence += (". Its numbers are probabilities of their own (a sigmoid each): that is the "
-                     f"likeliest label alone; --target={output}:{ALL} explains every label, "
-                     f"--target={output}:0 one")
+                     f"likeliest label alone; --target={output}:{ALL if known else TOP + '2'} "
+                     f"explains {'every label' if known else 'two'}, --target={output}:0 one")
     return _target(output, index, tensor, sentence)
 
 
