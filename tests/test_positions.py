@@ -86,7 +86,9 @@ def test_compiled_and_by_the_pilot(saved, tmp_path):
                               rule="pilot:5", custom=("refinement",))
     finer = builders.open_v2(custom.path, "attributions_custom")(ids=IDS, refinement=[0, 1, 2])
     np.testing.assert_allclose(finer["attributions/ids"], plain["attributions/ids"], atol=1e-5)
-    assert finer["completeness_error"][2].max() < 1e-12
+    coarse = custom.run(ids=IDS)  # cells of two nodes are of order 4: 16 times as many, 1e-4 left
+    np.testing.assert_array_equal(finer["prediction"], coarse["prediction"])
+    assert finer["completeness_error"][2].max() < 1e-3 * coarse["completeness_error"][2].max()
 
 
 def coupled(ids):
