@@ -226,7 +226,8 @@ def _check_rank(work, output, shape, index):
 def _check_entries(output, shape, index):
     rest = shape.as_list()[1:]
     if len(index) != len(rest):
-        raise TargetError(f"index {indices.text_of(index)} has {len(index)} entries; output "
+        what = "numbers" if all(isinstance(entry, int) for entry in index) else "entries"
+        raise TargetError(f"index {indices.text_of(index)} has {len(index)} {what}; output "
                           f"{output!r} of shape {_shape(shape)} needs {len(rest)}. "
                           f"{_suggestion(output, rest)}")
     for entry, dim in zip(index, rest):
