@@ -11,6 +11,7 @@ import tensorflow as tf
 import ig_tf
 from ig_tf.errors import GraphError, TargetError
 from ig_tf.ig import index as indices
+from ig_tf.ig.runtime import RuntimeProfile
 from ig_tf.run import results
 from tests import builders, zoo_inputs
 from tests.brute_force import assert_close, brute_force
@@ -68,6 +69,26 @@ def test_lengths_come_with_the_request(saved, tmp_path):
         if shape[0]:
             assert found["attributions/ids"].shape == (*shape, shape[1])
             assert found["completeness_error"].max() < 1e-3
+
+
+def test_compiled_and_by_the_pilot(saved, tmp_path):
+    """XLA gives the same numbers; the pilot's nodes and finer ones come nearer to no error."""
+    plain = builders.explain(saved, tmp_path / "plain", target="tags:each,top", steps=8)
+    plain = plain.run(ids=IDS)
+    compiled = builders.explain(saved, tmp_path / "xla", target="tags:each,top", steps=8,
+                                runtime=RuntimeProfile("x", xla=True, batch_buckets=(1, 4),
+                                                       lengths=(4, 5)))
+    assert compiled.plan.described()["runtime"]["xla"] is True
+    found = compiled.run(ids=IDS)
+    for key, value in plain.items():
+        np.testing.assert_allclose(found[key], value, atol=CLOSE, err_msg=key)
+    custom = builders.explain(saved, tmp_path / "custom", target="tags:each,top", steps=8,
+                              rule="pilot:5", custom=("refinement",))
+    finer = builders.open_v2(custom.path, "attributions_custom")(ids=IDS, refinement=[0, 1, 2])
+    np.testing.assert_allclose(finer["attributions/ids"], plain["attributions/ids"], atol=1e-5)
+    coarse = custom.run(ids=IDS)  # cells of two nodes are of order 4: 16 times as many, 1e-4 left
+    np.testing.assert_array_equal(finer["prediction"], coarse["prediction"])
+    assert finer["completeness_error"][2].max() < 1e-3 * coarse["completeness_error"][2].max()
 
 
 def coupled(ids):

@@ -226,7 +226,8 @@ def _check_rank(work, output, shape, index):
 def _check_entries(output, shape, index):
     rest = shape.as_list()[1:]
     if len(index) != len(rest):
-        raise TargetError(f"index {indices.text_of(index)} has {len(index)} entries; output "
+        what = "numbers" if all(isinstance(entry, int) for entry in index) else "entries"
+        raise TargetError(f"index {indices.text_of(index)} has {len(index)} {what}; output "
                           f"{output!r} of shape {_shape(shape)} needs {len(rest)}. "
                           f"{_suggestion(output, rest)}")
     for entry, dim in zip(index, rest):
@@ -271,9 +272,10 @@ def _default(work):
     sentence = f"target {output}{':top' if index else ''}" + (f" (also possible: {others})"
                                                               if others else "")
     if index and _squashed_by(tensor).type == "Sigmoid":
+        known = tensor.shape[1] is not None and tensor.shape[1] <= indices.MOST
         sentence += (". Its numbers are probabilities of their own (a sigmoid each): that is the "
-                     f"likeliest label alone; --target={output}:{ALL} explains every label, "
-                     f"--target={output}:0 one")
+                     f"likeliest label alone; --target={output}:{ALL if known else TOP + '2'} "
+                     f"explains {'every label' if known else 'two'}, --target={output}:0 one")
     return _target(output, index, tensor, sentence)
 
 
