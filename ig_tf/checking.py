@@ -9,8 +9,8 @@ import tempfile
 
 import numpy as np
 
-from ig_tf import api, trials
-from ig_tf.errors import IgTfError
+from ig_tf import api, starting, trials
+from ig_tf.errors import BaselineError, IgTfError
 from ig_tf.ig import attach, methods, targets
 from ig_tf.run import apart, artifact, checks
 from ig_tf.run.attribute import attribute, input_values, some_records
@@ -91,7 +91,7 @@ class _Bench:
         located = api.locate(model, settings.pop("target"), settings.pop("points"))
         values = metadata["baseline_values"]
         if baseline is None and values is None:  # samples, or inputs: made again as asked for
-            baseline = metadata["baseline"]
+            baseline = _made_again(metadata["baseline"], located)
         elif baseline is None:  # points may be named differently when they are named by tensor
             baseline = {point.name: values[old["name"]] for point, old in zip(
                 located.cut.points, metadata["points"])}
@@ -103,6 +103,17 @@ class _Bench:
         rows = input_values(other, self.input, wanted)
         answers = [other.answer([row]) for row in rows]
         return {key: np.concatenate([answer[key] for answer in answers]) for key in answers[0]}
+
+
+def _made_again(text, located):
+    """The baseline of an artifact by what it was asked for as."""
+    try:
+        return starting.resolve(text, located)
+    except IgTfError as error:
+        raise BaselineError(
+            f"the check looks at variants of the artifact, which need its baseline, {text!r}, once "
+            "more: samples that were given in Python are not kept, and a file has to be where it "
+            f"was ({error})") from error
 
 
 def _profiled(bench, rows, failing):
