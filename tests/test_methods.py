@@ -18,6 +18,7 @@ from ig_tf.calibration import Calibration
 from ig_tf.errors import MethodError
 from ig_tf.ig import methods, quadrature
 from ig_tf.ig.methods import METHODS, Method, Noise
+from ig_tf.rendering import check_view
 from ig_tf.run import checks, results
 from test_baselines import MODES, STARTS, TABLE, WEIGHTS, X, instrumented, layered
 
@@ -329,6 +330,8 @@ def test_no_sum_is_claimed_where_there_is_none(folder, tmp_path):
     assert "no sum to check" in page and "add up</" not in page
     checked = checks.text(ig_tf.check(str(tmp_path / "out"), rows[:3]))
     assert "no known difference" in checked and "within the tolerance" not in checked
+    box = str(check_view.figure({"rows": [{"status": "unchecked"}], "tolerance": 0.05}))
+    assert "no known difference" in box and "are within" not in box
 
 
 def test_the_check_makes_several_baselines_again(folder, tmp_path):
