@@ -150,17 +150,36 @@ def _changes(ends, starts):
 
 
 def attributions(path, integrals):
-    """(x - x') times the integral, for each point; exactly zero where either is.
+    """(x - x') times the integral, for each point; zero where either is.
 
     Either may be NaN then: a gradient at a pole, or an input that the model replaces (NaN for
-    "missing") and does not look at.
+    "missing") and does not look at. That is rare, so it is only looked for where a sum is not
+    finite: on a CPU each pass over the points counts.
+
+    Returns:
+      (the attributions, one tensor per point; their sums per example, float64 [batch] each: parts
+      may cancel).
     """
-    found = []
+    found, sums = [], []
     for total, x, baseline in zip(integrals, path.inputs, path.baselines):
         change = tf.cast(x, total.dtype) - tf.cast(baseline, total.dtype)
-        nothing = tf.logical_or(tf.equal(total, 0), tf.equal(change, 0))
-        found.append(tf.where(nothing, tf.zeros_like(total), total * change))
-    return found
+        product = total * change
+        whole = _sums(product)
+
+        def cleared(total=total, change=change, product=product):
+            nothing = tf.logical_or(tf.equal(total, 0), tf.equal(change, 0))
+            product = tf.where(nothing, tf.zeros_like(product), product)
+            return product, _sums(product)
+
+        attribution, whole = tf.cond(tf.reduce_all(tf.math.is_finite(whole)),
+                                     lambda one=(product, whole): one, cleared)
+        found.append(attribution)
+        sums.append(whole)
+    return found, sums
+
+
+def _sums(tensor):
+    return tf.reduce_sum(tf.cast(tensor, tf.float64), tf.range(1, tf.rank(tensor)))
 
 
 def integrals_stepwise(path, rule, chunks=Chunks()):

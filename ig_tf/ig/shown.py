@@ -8,8 +8,16 @@ from ig_tf.ig.methods import CHANGE, NOTHING
 from ig_tf.ig.tokens import longest, padding, per_id, sent
 from ig_tf.points.sent import CROSSES
 
-# {what the sum of gradients is multiplied with: attributions of a line and the integrals}
-TIMES = {CHANGE: integrate.attributions, NOTHING: lambda line, integrals: integrals}
+
+def _as_they_are(line, integrals):
+    """The integrals, and their sums per example."""
+    del line
+    return integrals, [tf.reduce_sum(tf.cast(one, tf.float64), tf.range(1, tf.rank(one)))
+                       for one in integrals]
+
+
+# {what the sum of gradients is multiplied with: (line, integrals) -> (attributions, sums)}
+TIMES = {CHANGE: integrate.attributions, NOTHING: _as_they_are}
 
 
 def rows_of(point, recipe, values, batch):
@@ -30,14 +38,12 @@ def integrated(recipe, path, values, request):
     """What each point shows, each point's total, and F at the baseline."""
     start = path.function(path.baselines, path.fixed)
     integrals = path.line.pulled_back(loops.integrals(recipe, path, request))
-    attributions = TIMES[recipe.method.factor](path.line, integrals)
+    attributions, totals = TIMES[recipe.method.factor](path.line, integrals)
     shown = []
     for point, attribution, integral in zip(recipe.points, attributions, integrals):
         batch = tf.shape(attribution)[0]
         shown += (per_id(point.bag, recipe.work, values, integral, batch) if point.bag
                   else [attribution])
-    totals = [tf.reduce_sum(tf.cast(attribution, tf.float64), tf.range(1, tf.rank(attribution)))
-              for attribution in attributions]  # parts may cancel
     return [*shown, *totals, start]
 
 
