@@ -18,6 +18,7 @@ from ig_tf.calibration import Calibration
 from ig_tf.errors import MethodError
 from ig_tf.ig import methods, quadrature
 from ig_tf.ig.methods import METHODS, Method, Noise
+from ig_tf.rendering import check_view
 from ig_tf.run import checks, results
 from test_baselines import MODES, STARTS, TABLE, WEIGHTS, X, instrumented, layered
 
@@ -82,6 +83,27 @@ def test_definitions(tmp_path, name, mode):
     np.testing.assert_allclose(found["prediction"], score(X), rtol=0, atol=1e-12)
     assert ("completeness_error" in found) == (name == "integrated_gradients")
     assert "spread/x" not in found
+
+
+def cross(x):
+    return tf.nn.relu(tf.nn.relu(x[:, 0]) - 1.0 - tf.nn.relu(x[:, 1]))
+
+
+def three_layers(x):
+    total = tf.reduce_sum(x, 1)
+    return tf.nn.relu(total - 10.0) + 3 * tf.nn.relu(total + 1.0) - 1.0
+
+
+@pytest.mark.parametrize("function, x, expected", [
+    (cross, [3.0, 1.0], [0.5, -0.5]), (three_layers, [100.0] * 3, [29 / 30 + 3] * 3)],
+    ids=["6", "9"])
+def test_the_average_gradient_of_other_libraries(tmp_path, function, x, expected):
+    """Cases 6 and 9 of the list in test_numeric_cases.py, which captum has as attributions without
+    the change; their kinks, at 1/2 and 1/30 of the path, are borders of 30 cells."""
+    builders.save_tf2(tmp_path / "m", function, {"x": spec([None, len(x)])})
+    _, run = instrumented(tmp_path / "m", tmp_path / "out", method="internal_influence",
+                          rule="midpoint", steps=30)
+    np.testing.assert_allclose(run(x=[x])["attributions/x"], [expected], rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["smoothgrad", "integrated_gradients", "gradient_x_input"])
@@ -308,6 +330,8 @@ def test_no_sum_is_claimed_where_there_is_none(folder, tmp_path):
     assert "no sum to check" in page and "add up</" not in page
     checked = checks.text(ig_tf.check(str(tmp_path / "out"), rows[:3]))
     assert "no known difference" in checked and "within the tolerance" not in checked
+    box = str(check_view.figure({"rows": [{"status": "unchecked"}], "tolerance": 0.05}))
+    assert "no known difference" in box and "are within" not in box
 
 
 def test_the_check_makes_several_baselines_again(folder, tmp_path):
@@ -315,6 +339,9 @@ def test_the_check_makes_several_baselines_again(folder, tmp_path):
     found_by(folder, tmp_path / "out", baseline="uniform:-1,1:3:2")
     found = ig_tf.check(str(tmp_path / "out"), [{"x": x.tolist()} for x in X[:2]])
     assert found.passed and [row.status for row in found.rows] == ["converged"] * 2
+    found_by(folder, tmp_path / "python", baseline=BASELINES)
+    with pytest.raises(ig_tf.errors.BaselineError, match="given in Python are not kept"):
+        ig_tf.check(str(tmp_path / "python"), [{"x": X[0].tolist()}])
 
 
 def test_calibration_over_several_baselines(folder, tmp_path):

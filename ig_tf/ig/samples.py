@@ -68,8 +68,8 @@ def rule(recipe, sample):
 def _of_sample(array, place, dtype):
     """One of the samples of a constant."""
     if isinstance(place, int):
-        return tf.cast(tf.constant(array[place]), dtype)
-    return tf.cast(tf.constant(array), dtype)[place]
+        return tf.constant(array[place].astype(dtype.as_numpy_dtype), dtype)
+    return tf.constant(array.astype(dtype.as_numpy_dtype), dtype)[place]
 
 
 def _led(recipe, values, place):

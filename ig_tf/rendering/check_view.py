@@ -18,9 +18,12 @@ def figure(check: Mapping[str, Any]) -> Html:
     failing = sum(row.get("status") in ("capped", "invalid_input") for row in rows)
     passed = bool(check.get("passed", not failing))
     steps = check.get("steps")
-    words = (f"{len(rows) - failing:,} of {len(rows):,} examples are within "
+    judged = [row for row in rows if row.get("status") != "unchecked"]
+    words = (f"{len(judged) - failing:,} of {len(judged):,} examples are within "
              f"{numerals.percent(_number(check.get('tolerance')))}"
              + (f" with {steps:,} steps." if isinstance(steps, int) else "."))
+    if rows and not judged:
+        words = "the method's attributions sum to no known difference, which is not checked."
     advice = [element("li", sentence) for sentence in _listed(check.get("advice"))]
     scenes = curves.of_check(check)
     return element(
