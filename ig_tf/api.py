@@ -34,14 +34,14 @@ class Located:
       model: the `Model`.
       target: the `Target`.
       cut: points, what is held constant, misses.
-      lie: along which axes the examples lie, and the row states (`Lie`).
+      layout: along which axes the examples lie, and the row states (`Layout`).
     """
 
     model: Model
     target: targets.Target
     cut: Cut
     work: object = dataclasses.field(repr=False)
-    lie: batch_axes.Lie
+    layout: batch_axes.Layout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Plan:
                        **({"asked": self.model.asked()} if self.model.asked() else {})},
             "choices": list(self.model.chosen) + ([recipe.target.chosen]
                                                   if recipe.target.chosen else [])
-            + recipe.lie.chosen(),
+            + recipe.layout.chosen(),
             "target": {"output": recipe.target.output, "index": _index(recipe.target),
                        "tensor": recipe.target.source, "text": recipe.target.text(),
                        "rows": recipe.target.folds or "one per example"},
@@ -96,7 +96,7 @@ class Plan:
             "runtime": recipe.runtime.described(),
             "copied_ops": len(recipe.copy.operations),
             "shared_tensors": len(recipe.copy.shared) + len(recipe.copy.per_example),
-            "batch": {"axes": recipe.lie.axes, "examples": recipe.lie.count},
+            "batch": {"axes": recipe.layout.axes, "examples": recipe.layout.count},
             "sparse_inputs": self.model.described_sparse_inputs(),
             "added": {"node": meta_graph.call_of(ATTRIBUTIONS), "signature": ATTRIBUTIONS},
             **({"custom": self._custom()} if self.custom else {}),
@@ -108,16 +108,14 @@ class Plan:
                 **self.custom.custom.described()}
 
     def _chunking(self):
-        if self.recipe.prefix is not None:
-            return {"mode": "one example at a time, one step at a time",
-                    "reason": self.recipe.reason}
-        if self.recipe.lie.count:
-            return {"mode": f"the whole batch of {self.recipe.lie.count}, one step at a time",
+        recipe = self.recipe
+        if recipe.mode is recipes.Mode.ALONE:
+            return {"mode": recipe.mode.value, "reason": recipe.reason}
+        if recipe.mode is recipes.Mode.BATCH:
+            return {"mode": recipe.mode.value.format(recipe.layout.count),
                     "reason": "the inputs fix the number of examples"}
-        rows_per_chunk = self.recipe.rows_per_chunk
-        return {"mode": "rows of (example, step) pairs",
-                "rows": rows_per_chunk if rows_per_chunk else "by memory budget",
-                "bytes_per_row": self.recipe.bytes_per_row}
+        return {"mode": recipe.mode.value, "rows": recipe.rows_per_chunk or "by memory budget",
+                "bytes_per_row": recipe.bytes_per_row}
 
 
 def load(source, tags=None, signature=None, inputs=None, outputs=None, session=None, feeds=None,
@@ -163,12 +161,12 @@ def locate(model, target=None, points=locating.AUTO):
     chosen = targets.resolve(work, target)
     goal = work.tensor(chosen.tensor)
     _refuse_random(work, goal)
-    lie = batch_axes.find(work, goal)
-    chosen = targets.along(work, chosen, lie.target_axis, lie.folds)
+    layout = batch_axes.find(work, goal)
+    chosen = targets.along(work, chosen, layout.target_axis, layout.folds)
     recorded = model.meta_graph.collection_def[feature_columns.COLLECTION].bytes_list.value if (
         feature_columns.COLLECTION in model.meta_graph.collection_def) else ()
-    found = locating.locate(work, goal, lie.states, points, feature_columns.records(recorded))
-    return Located(model, chosen, found.cut, work, lie)
+    found = locating.locate(work, goal, layout.states, points, feature_columns.records(recorded))
+    return Located(model, chosen, found.cut, work, layout)
 
 
 def _refuse_random(work, goal):
@@ -212,7 +210,7 @@ def instrument(model, target=None, points=locating.AUTO, baseline="zeros", steps
     start = baselines.resolve(baseline, located.cut.points)
     choose = getattr(steps, "choose", None)
     built = quadrature.build(rule or RULE, STEPS if choose else steps)
-    recipe = recipes.prepare(located.work, located.lie, located.target, located.cut.points,
+    recipe = recipes.prepare(located.work, located.layout, located.target, located.cut.points,
                              start, built, rows_per_chunk, profile)
     plan = Plan(located.model, recipe, located.cut)
     asked = requests.plan(located, recipe, custom)  # what is refused is, before rows are run

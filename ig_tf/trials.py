@@ -9,7 +9,7 @@ import numpy as np
 
 from ig_tf import api
 from ig_tf.errors import OutputError
-from ig_tf.ig import attach, runtime
+from ig_tf.ig import attach, by_rules, runtime
 from ig_tf.run import artifact
 from ig_tf.run.attribute import input_values
 from ig_tf.run.results import status_of
@@ -131,7 +131,7 @@ class Bench:
         """Answers of several rules: a list for each rule, of an `Answer` for each row."""
         recipe = dataclasses.replace(self.plan.recipe, runtime=runtime.DEFAULT)  # numbers are equal
         loaded = opened(dataclasses.replace(self.plan, recipe=recipe), self.folder,
-                        attach.by_each_rule(rules))
+                        by_rules.by_each_rule(rules))
         found = [[] for _ in rules]
         for answer in self._run(loaded, rows):
             keys = _attribution_keys(answer)

@@ -14,7 +14,6 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 
 import ig_tf
 
@@ -29,12 +28,14 @@ def spec(shape, dtype=tf.float64):
 @contextlib.contextmanager
 def old_control_flow():
     """Loops and conditions as TensorFlow 1 wrote them: Enter, Merge, Switch, TensorArrayV3."""
-    enabled = control_flow_util.ENABLE_CONTROL_FLOW_V2
-    tf.compat.v1.disable_control_flow_v2()
+    v1 = tf.compat.v1
+    enabled = v1.control_flow_v2_enabled()
+    v1.disable_control_flow_v2()
     try:
         yield
     finally:
-        control_flow_util.ENABLE_CONTROL_FLOW_V2 = enabled
+        if enabled:
+            v1.enable_control_flow_v2()
 
 
 def save_tf1(path, function, inputs, variables=None):
@@ -79,6 +80,16 @@ def save_tf2(path, function, inputs, variables=None, track=(), gradients=True):
     return str(path)
 
 
+def weights_of(*shape):
+    """Fixed numbers of no symmetry: sines of 1, 2, 3, ..."""
+    return np.sin(1.0 + np.arange(np.prod(shape)).reshape(shape)) / np.sqrt(shape[0])
+
+
+def matrix(*shape):
+    """The same as a tensor."""
+    return tf.constant(weights_of(*shape))
+
+
 SAVERS = {"tf1": save_tf1, "tf2": save_tf2}
 
 
@@ -116,10 +127,18 @@ def open_v1(path, signature="attributions"):
     assert found.method_name == "tensorflow/serving/predict"
 
     def run(**given):
-        feed = {found.inputs[name].name: value for name, value in given.items()}
+        feed = {_fed_at(found, name): value for name, value in given.items()}
         return session.run({key: info.name for key, info in found.outputs.items()}, feed)
 
     return run
+
+
+def _fed_at(signature, name):
+    """The tensor of an input, or of the part NAME_indices, NAME_values or NAME_dense_shape."""
+    for key, info in signature.inputs.items():
+        if info.WhichOneof("encoding") == "coo_sparse" and name.startswith(key + "_"):
+            return getattr(info.coo_sparse, f"{name.removeprefix(key + '_')}_tensor_name")
+    return signature.inputs[name].name
 
 
 LOADERS = {"v1": open_v1, "v2": open_v2}

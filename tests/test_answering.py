@@ -59,6 +59,16 @@ def queued(weights):
     return {}, {"score": tf.reduce_sum(weights * x ** 3, 1), "id": number}
 
 
+def bags(weights):
+    """Sparse ids through a queue; how wide they are is not read by what pools them."""
+    parsed = tf.io.parse_single_example(tf1.placeholder(tf.string, [], "record"), {
+        "ids": tf.io.VarLenFeature(tf.int64)})
+    batch = tf1.train.batch([parsed["ids"]], 8)
+    table = tf1.get_variable("table", initializer=ROWS, use_resource=False)
+    pooled = tf.nn.embedding_lookup_sparse(table, batch, None, combiner="sum")
+    return {}, {"score": tf.reduce_sum(weights * pooled ** 3, 1)}
+
+
 def towers(weights):
     """A serving tower and a training tower with the same weights."""
     fed = tf1.placeholder(tf.float32, [None, 3], "x")
@@ -137,6 +147,19 @@ def test_a_signature_that_waits_for_a_queue(tmp_path):
         np.testing.assert_allclose(answer["prediction"], CUBES[:count].sum(1), rtol=1e-5)
 
 
+def test_a_signature_that_waits_for_sparse_ids(tmp_path):
+    """One sparse input; each id has its vector's share of the cube of the sum."""
+    model, metadata, _ = instrumented(tmp_path, bags)
+    assert list(model.sparse_inputs()) == list(metadata["sparse_inputs"]) == ["ids"]
+    assert_sacred(tmp_path)
+    found = ig_tf.attribute(str(tmp_path / "out"), [{"ids": [2]}, {"ids": [0, 1]}])
+    scores = [CUBES[2].sum(), (WEIGHTS * (ROWS[0] + ROWS[1]) ** 3).sum()]
+    np.testing.assert_allclose([one.prediction for one in found], scores, rtol=1e-5)
+    slopes = [WEIGHTS * ROWS[2] ** 2, WEIGHTS * (ROWS[0] + ROWS[1]) ** 2]
+    for one, ids, slope in zip(found, ([2], [0, 1]), slopes):
+        np.testing.assert_allclose(one.points[0].scores, ROWS[ids] @ slope, rtol=1e-5)
+
+
 def test_another_tower_than_the_signature_serves(tmp_path):
     model, metadata, loaded = instrumented(tmp_path, towers, outputs="training/score",
                                            feeds={"random_shuffle_queue_DequeueMany": "row"})
@@ -156,8 +179,8 @@ def test_outputs_by_name_take_placeholders_as_inputs(tmp_path):
 
 
 @pytest.mark.parametrize("build, asked", [
-    (dropped, {}), (queued, {}), (queued, {"feeds": "fifo_queue_DequeueMany:0:x[?,3]"}),
-    (towers, {"outputs": "training/score"})], ids=["fix", "queue", "named", "outputs"])
+    (dropped, {}), (queued, {}), (bags, {}), (queued, {"feeds": "fifo_queue_DequeueMany:0:x[?,3]"}),
+    (towers, {"outputs": "training/score"})], ids=["fix", "queue", "sparse", "named", "outputs"])
 def test_the_record_makes_the_same_again(tmp_path, build, asked):
     """Loading the artifact as its record says gives the same plan, and the same bytes."""
     model, metadata, _ = instrumented(tmp_path, build, **asked)

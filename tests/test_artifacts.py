@@ -126,6 +126,19 @@ def test_the_files_of_a_checkpoint_are_the_variables_as_they_are(case, tmp_path)
         case.folder / "words.txt").read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["prefix", "pb"])
+def test_no_session_is_run_and_nothing_restored(plain, kind, monkeypatch, tmp_path):
+    """From the files to the plan and the output: no session runs, no Saver restores."""
+    def refuse(*_, **__):
+        raise AssertionError("a model was run")
+
+    monkeypatch.setattr(v1.Session, "run", refuse)
+    monkeypatch.setattr(v1.train.Saver, "restore", refuse)
+    with pytest.raises(AssertionError, match="was run"), v1.Session(graph=tf.Graph()) as session:
+        session.run([])
+    ig_tf.save(ig_tf.instrument(loaded(plain, kind), target="scores:1", steps=2), tmp_path / "out")
+
+
 def test_a_checkpoint_can_be_linked(case, tmp_path):
     ig_tf.save(ig_tf.instrument(loaded(case, "prefix"), target="scores:1", steps=2),
                tmp_path / "out", link=True)

@@ -13,6 +13,7 @@ import tensorflow as tf
 import ig_tf
 from ig_tf.errors import SignatureError
 from tests import builders
+from tests.brute_force import brute_force_in_session
 
 v1 = tf.compat.v1
 STEPS = 30
@@ -22,14 +23,9 @@ TOLERANCE = 1e-4
 
 def plain_loop(graph, session, point, scores, index, feed):
     """Integrated gradients of scores[:, index] at a tensor of a graph: (values, scores)."""
-    point, scores = graph.get_tensor_by_name(point), graph.get_tensor_by_name(scores)
-    gradient = v1.gradients(scores[:, index], point)[0]
-    ends, prediction = session.run([point, scores], feed)
-    nodes, weights = np.polynomial.legendre.leggauss(STEPS)
-    total = np.zeros(ends.shape)
-    for node, weight in zip((nodes + 1) / 2, weights / 2):
-        total += weight * session.run(gradient, {**feed, point: np.float32(ends * node)})
-    return total * ends, prediction[:, index]
+    point, score = graph.get_tensor_by_name(point), graph.get_tensor_by_name(scores)[:, index]
+    (attributions,) = brute_force_in_session(session, score, [point], feed, STEPS)
+    return attributions, session.run(score, feed)
 
 
 def of_checkpoint(prefix, *how):

@@ -1,4 +1,4 @@
-"""The verb `attribute`: files of inputs in, result files out, one clear error for what does not fit."""
+"""The verb `attribute`: files of inputs in, result files out, one clear error for a misfit."""
 
 import json
 import pathlib

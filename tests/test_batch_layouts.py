@@ -1,7 +1,7 @@
 """Batches that lie otherwise: time first, a fixed number of examples, examples folded into rows.
 
-Every model is compared with the brute force of test_batching.py, one example at a time; float64,
-so that only rounding is left (see there).
+Every model is compared with brute force, one example at a time; float64, so that only rounding is
+left.
 """
 
 import numpy as np
@@ -11,7 +11,8 @@ import tensorflow as tf
 import ig_tf
 from ig_tf import errors
 from tests import builders
-from tests.test_batching import STEPS, brute_force, close, matrix
+from tests.brute_force import STEPS, assert_close, brute_force
+from tests.builders import matrix
 
 tf1 = tf.compat.v1
 TIME, BATCH = 4, 3
@@ -73,7 +74,7 @@ def test_time_first(function, target, index, kind, tmp_path):
         return upper(x, start)[(slice(None), *index)]
 
     given = {"x": x.transpose(1, 0, 2), "start": start.transpose(1, 0, 2)}
-    close(found, brute_force(chosen, given, ("x", "start")))
+    assert_close(found, brute_force(chosen, given, ("x", "start")))
     np.testing.assert_allclose(found["prediction"], chosen(**given), rtol=1e-12)
     assert found["attributions/x"].shape == (BATCH, TIME, 4)
     # Time and batch can be as many, and one, without being taken for each other.
@@ -82,7 +83,7 @@ def test_time_first(function, target, index, kind, tmp_path):
             continue
         x, start = numbers(time, batch, 4, seed=7), numbers(1, batch, 5, seed=8)
         given = {"x": x.transpose(1, 0, 2), "start": start.transpose(1, 0, 2)}
-        close(made.run(x=x, start=start), brute_force(chosen, given, ("x", "start")))
+        assert_close(made.run(x=x, start=start), brute_force(chosen, given, ("x", "start")))
 
 
 def test_time_first_files(tmp_path):
@@ -101,23 +102,33 @@ def test_time_first_files(tmp_path):
     assert checked.apart.passed and checked.apart.examples == 5
 
 
-def test_tokens_of_time_first_ids(tmp_path):
+WORDS = np.sin(np.arange(28.0)).reshape(7, 4)  # a vector for each of seven words
+
+
+def looked_up(ids, start):
+    return last_state(tf.gather(tf.constant(WORDS), ids), start)
+
+
+def looked_up_merged(ids, start):
+    """[time * batch, size] in the model."""
+    flat = tf.gather(tf.constant(WORDS), tf.reshape(ids, [-1]))
+    return last_state(tf.reshape(flat, [-1, tf.shape(ids)[1], 4]), start)
+
+
+@pytest.mark.parametrize("model", [looked_up, looked_up_merged])
+def test_tokens_of_time_first_ids(model, tmp_path):
     """ids [time, batch]: tokens and attributions are [batch, time] in the answer."""
-    table = np.sin(np.arange(28.0)).reshape(7, 4)
-
-    def model(ids, start):
-        return last_state(tf.gather(tf.constant(table), ids), start)
-
     made = builders.build(tmp_path, model, {
         "ids": builders.spec([None, None], tf.int64), "start": builders.spec([1, None, 5])},
-        steps=STEPS, target="score:0", points="auto")
+        steps=STEPS, target="score:0")
+    assert "reason" not in made.plan.described()["chunking"]
     ids, start = np.array([[1, 2, 3], [4, 5, 6], [0, 1, 0], [3, 3, 2]]), numbers(1, 3, 5)
     found = made.run(ids=ids, start=start)
     name = next(p.name for p in made.plan.recipe.points if p.kind == "tokens")
     np.testing.assert_array_equal(found[f"tokens/{name}"], ids.T)
     expected = brute_force(one_by_one(last_state), {
-        "x": table[ids.T], "start": start.transpose(1, 0, 2)}, ("x", "start"), index=0)
-    close(found, {name: expected["x"].sum(-1), "start": expected["start"]})
+        "x": WORDS[ids.T], "start": start.transpose(1, 0, 2)}, ("x", "start"), index=0)
+    assert_close(found, {name: expected["x"].sum(-1), "start": expected["start"]})
 
 
 def test_time_first_that_mixes_is_refused(tmp_path):
@@ -204,7 +215,7 @@ def test_a_fixed_batch_of_sequences_with_lengths(tmp_path):
     found = made.run(x=x, lengths=lengths)
     for row, length in enumerate(lengths):
         expected = brute_force(lambda x: unrolled(x, length), {"x": x[row:row + 1]})
-        close({"attributions/x": found["attributions/x"][row:row + 1]}, expected)
+        assert_close({"attributions/x": found["attributions/x"][row:row + 1]}, expected)
 
 
 def of_one(function):
@@ -223,7 +234,7 @@ def test_constants_of_a_fixed_batch(function, kind, tmp_path):
     assert described["batch"]["examples"] == 3
     assert described["chunking"]["mode"] == "the whole batch of 3, one step at a time"
     x = numbers(3, 4)
-    close(made.run(x=x), brute_force(of_one(function), {"x": x}))
+    assert_close(made.run(x=x), brute_force(of_one(function), {"x": x}))
 
 
 def test_fixed_batches_are_filled_and_trimmed(tmp_path):
@@ -233,7 +244,8 @@ def test_fixed_batches_are_filled_and_trimmed(tmp_path):
     found = ig_tf.attribute(made.path, tmp_path / "in.npz", batch_size=64)
     assert len(found) == 7
     expected = brute_force(of_one(by_constants), {"x": x})["x"]
-    close({"attributions/x": np.stack([one.points[0].scores for one in found])}, {"x": expected})
+    scores = np.stack([one.points[0].scores for one in found])
+    assert_close({"attributions/x": scores}, {"x": expected})
     checked = ig_tf.check(made.path, tmp_path / "in.npz", max_steps=STEPS)
     assert checked.apart.passed and checked.apart.examples == 3
 
@@ -294,7 +306,7 @@ def test_each_row_of_a_folded_target(kind, index, tmp_path):
             assert found["target_index"][example, step] == best
             row = brute_force(lambda x: folded_classes(x)[step:step + 1],
                               {"x": x[example:example + 1]}, index=best)
-            close({"attributions/x": found["attributions/x"][example, step][None]}, row)
+            assert_close({"attributions/x": found["attributions/x"][example, step][None]}, row)
             assert found["prediction"][example, step] == pytest.approx(
                 scores[example, step, best], rel=1e-12)
             assert not found["attributions/x"][example, step, step + 1:].any()
@@ -314,7 +326,7 @@ def test_folded_steps_of_time_first(tmp_path):
                                     tf.transpose(start, [1, 0, 2]))[step:step + 1]
             turned = {key: value.transpose(1, 0, 2) for key, value in mine.items()}
             row = brute_force(chosen, turned, ("x", "start"), index=0)
-            close({key: found[key][example, step][None] for key in (
+            assert_close({key: found[key][example, step][None] for key in (
                 "attributions/x", "attributions/start")}, row)
 
 
@@ -361,30 +373,9 @@ def test_a_fixed_and_folded_batch(tmp_path):
         for step in range(4):
             row = brute_force(lambda x: upper(x)[step:step + 1],
                               {"x": table[ids[example:example + 1]]}, index=2)["x"].sum(-1)
-            close({f"attributions/{name}": found[f"attributions/{name}"][example, step][None]},
-                  {name: row})
+            answer = found[f"attributions/{name}"][example, step][None]
+            assert_close({f"attributions/{name}": answer}, {name: row})
             np.testing.assert_array_equal(found[f"tokens/{name}"][example, step], ids[example])
-
-
-def test_a_point_of_merged_steps(tmp_path):
-    """[time * batch, size] in the model is [batch, time, size] in the answer, tokens likewise."""
-    table = np.sin(np.arange(28.0)).reshape(7, 4)
-
-    def model(ids, start):
-        flat = tf.gather(tf.constant(table), tf.reshape(ids, [-1]))
-        return last_state(tf.reshape(flat, [-1, tf.shape(ids)[1], 4]), start)
-
-    made = builders.build(tmp_path, model, {
-        "ids": builders.spec([None, None], tf.int64), "start": builders.spec([1, None, 5])},
-        steps=STEPS, target="score:0")
-    assert "reason" not in made.plan.described()["chunking"]
-    ids, start = np.array([[1, 2, 3], [4, 5, 6], [0, 1, 0], [3, 3, 2]]), numbers(1, 3, 5)
-    found = made.run(ids=ids, start=start)
-    name = next(p.name for p in made.plan.recipe.points if p.kind == "tokens")
-    np.testing.assert_array_equal(found[f"tokens/{name}"], ids.T)
-    expected = brute_force(one_by_one(last_state), {
-        "x": table[ids.T], "start": start.transpose(1, 0, 2)}, ("x", "start"), index=0)
-    close(found, {name: expected["x"].sum(-1), "start": expected["start"]})
 
 
 def test_scalars_of_records(tmp_path):

@@ -1,10 +1,7 @@
 """A batch is many examples, each explained as if it were alone.
 
-Every model is compared with `brute_force`: the same integral written here once more, in eager
-TensorFlow with a GradientTape on the Python function, for one example and one node at a time.
-Both use the same nodes, so the quadrature's error is the same and only rounding is left: float64
-rounds to 1e-16, these functions do at most 1e4 operations, so 1e-11 of the largest attribution is
-far above it and far below what a row of the wrong example would make (1e-2 and more).
+Every model is compared with `brute_force`: the same integral in eager TensorFlow, for one example
+and one node at a time.
 """
 
 import dataclasses
@@ -17,48 +14,10 @@ import tensorflow as tf
 import ig_tf
 from ig_tf import errors
 from tests import builders
+from tests.brute_force import CLOSE, STEPS, assert_close, brute_force
+from tests.builders import matrix, weights_of
 
-STEPS = 6
-CLOSE = 1e-11
 ALONE = "one example at a time"
-
-
-def brute_force(function, inputs, points=("x",), steps=STEPS, index=None, baseline=0.0):
-    """{point: attributions}; `index` picks a class of the scores."""
-    nodes, weights = np.polynomial.legendre.leggauss(steps)
-    alphas, weights = (nodes + 1) / 2, weights / 2
-    inputs = {name: np.asarray(value) for name, value in inputs.items()}
-    found = {point: np.zeros_like(inputs[point], np.float64) for point in points}
-    for example in range(len(inputs[points[0]])):
-        mine = {name: tf.constant(value[example:example + 1] if value.ndim else value)
-                for name, value in inputs.items()}
-        for alpha, weight in zip(alphas, weights):
-            moved = {p: baseline + alpha * (mine[p] - baseline) for p in points}
-            with tf.GradientTape() as tape:
-                tape.watch(moved)
-                scores = function(**{**mine, **moved})
-                score = scores[0] if index is None else scores[0, index]
-            for point, gradient in tape.gradient(score, moved).items():
-                if gradient is not None:
-                    moves = mine[point][0] - baseline
-                    found[point][example] += weight * gradient[0].numpy() * moves
-    return found
-
-
-def close(found, expected, message=""):
-    for point, values in expected.items():
-        largest = max(np.abs(values).max(initial=0), 1e-3)
-        np.testing.assert_allclose(found[f"attributions/{point}"], values, rtol=0,
-                                   atol=CLOSE * largest, err_msg=f"{message} {point}")
-
-
-def weights_of(*shape):
-    """Fixed numbers of no symmetry: sines of 1, 2, 3, ..."""
-    return np.sin(1.0 + np.arange(np.prod(shape)).reshape(shape)) / np.sqrt(shape[0])
-
-
-def matrix(*shape):
-    return tf.constant(weights_of(*shape))
 
 
 # Models whose examples are independent -----------------------------------------------------------
@@ -360,7 +319,7 @@ def test_batch_is_one_by_one(name, tmp_path):
     function, explained = make(tmp_path, model)
     inputs = sample(model, 4)
     found = explained.run(**inputs)
-    close(found, brute_force(function, inputs), mode(explained))
+    assert_close(found, brute_force(function, inputs), mode(explained))
     if model.rows:
         assert not mode(explained).startswith(ALONE), explained.plan.described()["chunking"]
     # One by one through the artifact, and in another order.
@@ -385,7 +344,7 @@ TF1_MODELS = ("dense", "folded_by_shape", "time_major_loop", "last_relevant", "r
 def test_batch_is_one_by_one_in_a_flat_graph(name, tmp_path):
     function, explained = make(tmp_path, MODELS[name], "tf1")
     inputs = sample(MODELS[name], 3, seed=1)
-    close(explained.run(**inputs), brute_force(function, inputs), mode(explained))
+    assert_close(explained.run(**inputs), brute_force(function, inputs), mode(explained))
 
 
 @pytest.mark.parametrize("name", ["folded_by_shape", "attention", "time_major_loop", "heads"])
@@ -393,7 +352,7 @@ def test_one_artifact_for_any_number_of_steps(name, tmp_path):
     function, explained = make(tmp_path, MODELS[name])
     for batch, time in ((1, 1), (3, 2), (2, 7)):
         inputs = sample(MODELS[name], batch, seed=time, time=time)
-        close(explained.run(**inputs), brute_force(function, inputs))
+        assert_close(explained.run(**inputs), brute_force(function, inputs))
 
 
 @pytest.mark.parametrize("kind", builders.SAVERS)
@@ -415,7 +374,7 @@ def test_several_points_and_a_class_of_each_example(kind, tmp_path):
     for row, top in enumerate(tops):
         mine = {name: value[row:row + 1] for name, value in inputs.items()}
         expected = brute_force(towers, mine, ("x", "y"), index=top, baseline=0.5)
-        close({key: value[row:row + 1] for key, value in found.items()}, expected)
+        assert_close({key: value[row:row + 1] for key, value in found.items()}, expected)
 
 
 # Chunks ------------------------------------------------------------------------------------------
@@ -434,10 +393,10 @@ def test_chunk_sizes_change_nothing(name, tmp_path):
     expected = brute_force(model.function, inputs)
     for number, (words, rows) in enumerate(CHUNKS.items()):
         explained = make(tmp_path / str(number), model, rows_per_chunk=rows)[1]
-        close(explained.run(**inputs), expected, words)
+        assert_close(explained.run(**inputs), expected, words)
         # The chunk is fixed in the artifact, the batch is not.
         few = {key: value[3:] for key, value in inputs.items()}
-        close(explained.run(**few), {"x": expected["x"][3:]}, words)
+        assert_close(explained.run(**few), {"x": expected["x"][3:]}, words)
 
 
 @pytest.mark.parametrize("rows", [1, 4, 13, None])
@@ -448,8 +407,8 @@ def test_chunks_of_classes(rows, tmp_path):
     tops = classes(**inputs).numpy().argmax(1)
     for row, top in enumerate(tops):
         mine = {"x": inputs["x"][row:row + 1]}
-        close({"attributions/x": found["attributions/x"][row:row + 1]},
-              brute_force(classes, mine, index=top))
+        assert_close({"attributions/x": found["attributions/x"][row:row + 1]},
+                     brute_force(classes, mine, index=top))
 
 
 # Ends of the path --------------------------------------------------------------------------------
@@ -620,11 +579,11 @@ def test_coupled_examples_run_alone(function, tmp_path):
     assert chunking["reason"]
     inputs = sample(model, 3, seed=5)
     expected = brute_force(function, inputs)
-    close(explained.run(**inputs), expected)
+    assert_close(explained.run(**inputs), expected)
     # Of one example everything is right, its own account of the error too.
     for row in range(3):
         found = explained.run(x=inputs["x"][row:row + 1])
-        close(found, {"x": expected["x"][row:row + 1]})
+        assert_close(found, {"x": expected["x"][row:row + 1]})
         score = function(tf.constant(inputs["x"][row:row + 1])).numpy()
         start = function(tf.zeros([1, 4], tf.float64)).numpy()
         np.testing.assert_allclose(found["prediction"], score, rtol=1e-12)
@@ -668,7 +627,7 @@ def test_a_point_whose_examples_come_second(kind, tmp_path):
     assert not mode(explained).startswith(ALONE)
     inputs = sample(model, 4)
     expected = brute_force(by_time, inputs)["x"]
-    close(explained.run(**inputs), {"turned": expected})
+    assert_close(explained.run(**inputs), {"turned": expected})
 
 
 @pytest.mark.parametrize("coupled", [False, True])
@@ -681,7 +640,7 @@ def test_fixed_batches(coupled, tmp_path):
         return
     found = builders.explain(path, tmp_path / "out", steps=STEPS)
     inputs = sample(MODELS["dense"], 3)
-    close(found.run(**inputs), brute_force(dense, inputs))
+    assert_close(found.run(**inputs), brute_force(dense, inputs))
 
 
 @pytest.mark.parametrize("kind", builders.SAVERS)
@@ -695,7 +654,7 @@ def test_embeddings_behind_a_loop(kind, tmp_path):
                                {"table": table}, kind, steps=STEPS)
     ids = np.array([[1, 3, 3, 0], [6, 1, 2, 5], [4, 4, 4, 4]])
     expected = brute_force(time_major_loop, {"x": table[ids]})["x"].sum(-1)
-    close(explained.run(ids=ids), {"ids": expected}, mode(explained))
+    assert_close(explained.run(ids=ids), {"ids": expected}, mode(explained))
 
 
 def pooled_bag(ids, table):
@@ -745,4 +704,4 @@ def test_keras_text_model(tmp_path):
         track=[table, recurrent, head], steps=STEPS, target="score:1")
     vectors = table(ids).numpy() * 3.0
     expected = brute_force(upper, {"x": vectors, "keep": ids != 0}, index=1)["x"].sum(-1)
-    close(explained.run(ids=ids), {"ids": expected}, mode(explained))
+    assert_close(explained.run(ids=ids), {"ids": expected}, mode(explained))

@@ -19,9 +19,10 @@ def saved(folder, default, fed=False):
         try:
             x = v1.placeholder(tf.float32, [None, 2], name="x")
             training = v1.placeholder_with_default(default, [], name="training")
-            noisy = lambda: 3 * x * tf.floor(0.5 + tf.random.uniform(tf.shape(x)))
-            y = tf.reduce_sum(v1.cond(tf.logical_not(tf.logical_not(training)), noisy,
-                                      lambda: x ** 2), 1)
+            y = tf.reduce_sum(v1.cond(
+                tf.logical_not(tf.logical_not(training)),
+                lambda: 3 * x * tf.floor(0.5 + tf.random.uniform(tf.shape(x))),
+                lambda: x ** 2), 1)
         finally:
             if was_on:
                 v1.enable_control_flow_v2()

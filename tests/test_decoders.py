@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 
 import ig_tf
-from builders import build, open_v1, spec
+from brute_force import brute_force
+from builders import build, old_control_flow, open_v1, spec
 from ig_tf.graph import work as working
 from ig_tf.points.content import is_content
 from ig_tf.points.features import Features
-from test_raised_conds import old_control_flow
 
 v1 = tf.compat.v1
 WIDTH, WORDS, TURNS, STEPS = 3, 5, 4, 16
@@ -52,18 +52,11 @@ def from_words(ids, source, encoder, table, logits):
 
 
 def truth(function, x):
-    """Attributions from zeros, one node after another, each by TensorFlow's own gradient."""
-    total, (nodes, weights) = 0, np.polynomial.legendre.leggauss(STEPS)
-    for node, weight in zip(nodes, weights):
-        point = tf.constant((1 + node) / 2 * x)
-        with tf.GradientTape() as tape:
-            tape.watch(point)
-            value = tf.function(function)(point)
-        total = total + weight / 2 * tape.gradient(value, point).numpy()
-    return total * x
+    """Attributions from zeros."""
+    return brute_force(function, {"x": x}, steps=STEPS)["x"]
 
 
-def close(found, expected):
+def assert_close(found, expected):
     np.testing.assert_allclose(found, expected, atol=1e-9 * np.abs(expected).max())
 
 
@@ -73,7 +66,7 @@ def test_numbers_behind_a_decoder(tmp_path, kind):
     (point,) = made.plan.recipe.points
     assert point.name == "x" and not made.plan.cut.misses
     found = made.run(x=X)
-    close(found["attributions/x"], truth(lambda x: from_numbers(x, **VARIABLES), X))
+    assert_close(found["attributions/x"], truth(lambda x: from_numbers(x, **VARIABLES), X))
 
 
 def test_words_behind_a_decoder(tmp_path):
@@ -83,11 +76,10 @@ def test_words_behind_a_decoder(tmp_path):
     (point,) = made.plan.recipe.points
     assert point.kind == "tokens" and not made.plan.cut.misses
     found = made.run(ids=IDS)
-    rows = SOURCE[IDS]
-    expected = truth(lambda rows: decoded(tf.tanh(tf.reduce_mean(rows, 1) @ ENCODER), TABLE,
-                                          LOGITS), rows)
+    expected = truth(lambda x: decoded(tf.tanh(tf.reduce_mean(x, 1) @ ENCODER), TABLE, LOGITS),
+                     SOURCE[IDS])
     np.testing.assert_array_equal(found[f"tokens/{point.name}"], IDS)
-    close(found[f"attributions/{point.name}"], expected.sum(-1))
+    assert_close(found[f"attributions/{point.name}"], expected.sum(-1))
 
 
 @pytest.mark.parametrize("resource", [True, False])
@@ -104,7 +96,7 @@ def test_an_old_decoder(tmp_path, resource):
     assert [point.name for point in plan.recipe.points] == ["x"]
     ig_tf.save(plan, tmp_path / "out")
     found = open_v1(tmp_path / "out")(x=X)
-    close(found["attributions/x"], truth(lambda x: from_numbers(x, **VARIABLES), X))
+    assert_close(found["attributions/x"], truth(lambda x: from_numbers(x, **VARIABLES), X))
 
 
 def taught(x, ids, encoder, table, logits):

@@ -46,6 +46,8 @@ class Case:
         """[(what is fed, rows that the network then sees)] of one and of three examples."""
         if self.shape == [None, None]:
             return [(WORDS[:count], write_queues.TABLE[WORDS[:count]].mean(1)) for count in (1, 3)]
+        if self.shape == [None] and self.dtype == "int64":
+            return [(ids, write_queues.TABLE[ids].mean(0)[None]) for ids in WORDS]
         if self.shape == [4] or self.shape == []:
             values = ROWS if self.shape else LINES
             return [(value, row[None]) for value, row in zip(values, ROWS)]
@@ -55,25 +57,36 @@ class Case:
 
 
 FEATURES = Case("features", "float32", [None, 4])
+FEATURES_OF_ONE = dataclasses.replace(FEATURES, shape=[4])
 IDS = Case("ids", "int64", [None, None])
 UNKNOWN_OP = (tf.errors.InvalidArgumentError, tf.errors.NotFoundError)
 CASES = {
     "fifo_many": FEATURES,
     "fifo_up_to": FEATURES,
     "fifo_one": FEATURES,
-    "fifo_element": dataclasses.replace(FEATURES, shape=[4]),
-    "padding_up_to": IDS,
+    "fifo_element": FEATURES_OF_ONE,
     "padding_many": IDS,
+    "padding_up_to": IDS,
+    "padding_one": dataclasses.replace(IDS, shape=[None]),
     "shuffle_many": FEATURES,
+    "shuffle_up_to": FEATURES,
+    "shuffle_one": FEATURES_OF_ONE,
     "priority_many": FEATURES,
+    "priority_up_to": FEATURES,
+    "priority_one": FEATURES_OF_ONE,
     "batch_join": FEATURES,
     "batch_of_batches": FEATURES,
     "reader_read": Case("record", "string", []),
     "reader_read_up_to": Case("record", "string", [None]),
     "iterator": dataclasses.replace(FEATURES, error=tf.errors.FailedPreconditionError),
     "one_shot_iterator": dataclasses.replace(FEATURES, error=tf.errors.NotFoundError),
+    "iterator_of_a_handle": dataclasses.replace(
+        FEATURES, name="IteratorGetNext", error=tf.errors.InvalidArgumentError,
+        before={"handle:0": "no handle"}),
     "unstage": FEATURES,
+    "map_unstage": FEATURES,
     "infeed": dataclasses.replace(FEATURES, name="InfeedDequeueTuple", error=UNKNOWN_OP),
+    "infeed_one": dataclasses.replace(FEATURES, name="InfeedDequeue", error=UNKNOWN_OP),
     "condition_of_queues": dataclasses.replace(
         FEATURES, before={"is_training:0": False, "keep_prob:0": 1.0}),
     "selected_queue": dataclasses.replace(FEATURES, before={"which:0": 1}),
@@ -82,8 +95,9 @@ CASES = {
 }
 SPARSE = {"sparse_batch": tf.errors.DeadlineExceededError,
           "sparse_iterator": tf.errors.FailedPreconditionError}
-OLD_OPS = ("fifo_many", "fifo_up_to", "fifo_element", "padding_up_to", "padding_many",
-           "shuffle_many", "priority_many", "reader_read", "reader_read_up_to")
+OLD_OPS = ("fifo_many", "fifo_up_to", "fifo_element", "padding_many", "padding_up_to",
+           "padding_one", "shuffle_many", "shuffle_up_to", "shuffle_one", "priority_many",
+           "priority_up_to", "priority_one", "batch_join", "reader_read", "reader_read_up_to")
 
 
 def built_here(name):
@@ -120,7 +134,7 @@ def run(graph_def, fetch, fed=None):
 
 def assert_waits_for_stage(graph_def):
     """An Unstage cannot be interrupted: it waits in a thread until something is put in."""
-    put = next(node for node in graph_def.node if node.op == "Stage")
+    put = next(node for node in graph_def.node if node.op in ("Stage", "MapStage"))
     # Threads of its own: what waits would hold those that other sessions of the process share.
     config = tf1.ConfigProto(use_per_session_threads=True, inter_op_parallelism_threads=4)
     with tf.Graph().as_default(), tf1.Session(config=config) as session:
@@ -129,7 +143,7 @@ def assert_waits_for_stage(graph_def):
         waiting.start()
         waiting.join(BLOCKED / 1000)
         assert waiting.is_alive()
-        session.run(put.name, {put.input[0] + ":0": np.zeros((write_queues.BATCH, 4))})
+        session.run(put.name, {put.input[-1] + ":0": np.zeros((write_queues.BATCH, 4))})
         waiting.join(60)
         assert not waiting.is_alive()
 
@@ -144,7 +158,7 @@ def test_every_fixture_has_a_case():
                          ids=[f"{name}-{source.__name__}" for source, name in GRAPHS])
 def test_blocks_before_and_answers_after(source, name):
     case, graph_def = CASES[name], source(name)
-    if name == "unstage":
+    if name in ("unstage", "map_unstage"):
         assert_waits_for_stage(graph_def)
     else:
         with pytest.raises(case.error):
@@ -236,6 +250,31 @@ def test_frozen_graphs_have_no_side_that_fills():
     found = feeds.found(graph_def, ["scores", "labels"])
     assert [feed.name for feed in found] == ["labels", "shuffle_batch_1"]
     assert [feed.shape.as_list() for feed in found] == [[None], [None, 4]]
+
+
+def an_iterator(types, shapes):
+    handle = tf.raw_ops.IteratorV2(shared_name="", container="", output_types=types,
+                                   output_shapes=shapes)
+    return tf.raw_ops.IteratorGetNext(iterator=handle, output_types=types, output_shapes=shapes)
+
+
+def a_queue(types, shapes):
+    taken = tf1.FIFOQueue(2, types, shapes).dequeue()
+    return taken if isinstance(taken, list) else [taken]
+
+
+@pytest.mark.parametrize("taken", [an_iterator, a_queue])
+@pytest.mark.parametrize("shapes, wanted", [
+    ([[8, 4], [8]], [None, 4]),  # features and labels: 8 is the batch
+    ([[8, 4], []], [8, 4]), ([[8, 4], [3]], [8, 4]), ([[8, 4]], [8, 4])])
+def test_batches_of_what_nothing_in_the_graph_fills(taken, shapes, wanted):
+    """As frozen graphs have it: a size that all components share is the batch's, and is said."""
+    graph_def = frozen(lambda: write_queues.network(
+        taken([tf.float32, tf.int64][:len(shapes)], shapes)[0]), ["scores"])
+    feed, = feeds.found(graph_def, ["scores"])
+    assert feed.shape.as_list() == wanted
+    assert ("in batches of 8 (as many rows as all its components have)" in feed.source) == (
+        wanted == [None, 4])
 
 
 def test_a_queue_that_nothing_feeds():

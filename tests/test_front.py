@@ -22,7 +22,7 @@ ROUNDING = 1e-12  # of the largest attribution, float64: a few thousand operatio
 def at_points(located, plan):
     """The same plan without an op crossed."""
     old = plan.recipe
-    recipe = recipes.prepare(located.work, located.lie, old.target, located.cut.points,
+    recipe = recipes.prepare(located.work, located.layout, old.target, located.cut.points,
                              old.baseline, old.rule, old.rows_per_chunk,
                              frontier=affine.at_points)
     return dataclasses.replace(plan, recipe=recipe)

@@ -101,7 +101,11 @@ def test_spectral_convergence(name):
 def test_graded_rules_crowd_where_the_path_starts(name, steps):
     graded, plain = build(name, steps), build("gauss_legendre", steps)
     assert (graded.nodes < plain.nodes).all()
-    kink = lambda a: (a > 0.013).astype(float)  # the gradient of a unit that turns on at once
+
+    def kink(a):
+        """The gradient of a unit that turns on at once."""
+        return (a > 0.013).astype(float)
+
     assert abs(integral(graded, kink) - 0.987) < abs(integral(plain, kink) - 0.987)
 
 

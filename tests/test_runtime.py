@@ -126,6 +126,22 @@ def recurrent(x, first, second):
     return tf.nn.softmax(tf.matmul(state, second))
 
 
+def arrays(x, first, second):
+    """The same by TensorArrays, as tf.nn.dynamic_rnn and Keras write it."""
+    x = tf.tanh(x)  # of which the number of steps is asked
+    inputs = tf.TensorArray(tf.float64, 3).unstack(tf.transpose(x, [1, 0, 2]))
+    states = tf.TensorArray(tf.float64, tf.shape(x)[1], element_shape=[None, 5])
+
+    def turn(index, state, states):
+        state = tf.tanh(tf.matmul(inputs.read(index), first) + state)
+        return index + 1, state, states.write(index, state)
+
+    start = (tf.constant(0), tf.zeros([tf.shape(x)[0], 5], tf.float64), states)
+    _, state, states = tf.while_loop(lambda index, *_: index < 3, turn, start,
+                                     maximum_iterations=3)
+    return tf.nn.softmax(tf.matmul(state + tf.reduce_max(states.stack(), 0), second))
+
+
 def by_value(x, first, second):
     """A loop of which nothing says how often it turns at most."""
     def turn(index, state):
@@ -142,6 +158,7 @@ MODELS = {
     "network": (network, {"x": builders.spec([None, 6])}, WEIGHTS),
     "words": (words, {"ids": builders.spec([None, None], tf.int64)}, {"table": TABLE, **WEIGHTS}),
     "recurrent": (recurrent, {"x": builders.spec([None, 3, 6])}, WEIGHTS),
+    "arrays": (arrays, {"x": builders.spec([None, 3, 6])}, WEIGHTS),
 }
 
 
@@ -169,7 +186,7 @@ def request_of(name, batch, length=3):
     rng = np.random.default_rng(batch)
     if name == "words":
         return {"ids": rng.integers(0, 7, (batch, length))}
-    return {"x": rng.normal(size=(batch, 3, 6) if name == "recurrent" else (batch, 6))}
+    return {"x": rng.normal(size=(batch, *MODELS[name][1]["x"].shape[1:]))}
 
 
 def assert_same(found, plain):
@@ -187,7 +204,8 @@ def assert_same(found, plain):
 LENGTHS = RuntimeProfile("lengths", xla=True, batch_buckets=BUCKETS, lengths=(3, 5))
 CASES = [("network", "tf1", "v1", XLA), ("network", "tf2", "v2", XLA),
          ("words", "tf1", "v1", LENGTHS), ("words", "tf2", "v2", LENGTHS),
-         ("recurrent", "tf2", "v2", XLA)]
+         *((name, "tf2", loader, XLA) for name in ("recurrent", "arrays")
+           for loader in ("v1", "v2"))]  # in a session, loops must not be taken apart
 
 
 @pytest.mark.parametrize("name, saver, loader, runtime", CASES)

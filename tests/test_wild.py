@@ -189,7 +189,9 @@ def test_what_examples_share_is_refused(tmp_path):
 def test_a_loop_that_makes_pictures(tmp_path):
     """map_fn whose elements are float (decode, resize): the stacked result is the point."""
     def model(raw):
-        decode = lambda one: tf.reshape(tf.io.decode_raw(one, tf.float64), [2, 2, 1]) * 2
+        def decode(one):
+            return tf.reshape(tf.io.decode_raw(one, tf.float64), [2, 2, 1]) * 2
+
         pictures = tf.map_fn(decode, raw, fn_output_signature=tf.TensorSpec([2, 2, 1], tf.float64))
         return tf.reduce_sum(pictures, [1, 2, 3]) ** 2
 

@@ -10,6 +10,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from tests.brute_force import brute_force_in_session
+
 v1 = tf.compat.v1
 WORDS = ("plum", "apple", "fig", "kiwi", "lime")
 
@@ -42,23 +44,15 @@ class Trained:
 
         In a graph of its own, restored from a checkpoint: the live one stays as it is.
         """
-        names = list(self.points)
         with tf.Graph().as_default() as graph, v1.Session() as session:
             saver = v1.train.import_meta_graph(prefix + ".meta")
             scores, *points = [graph.get_tensor_by_name(tensor.name) for tensor in (
                 self.outputs["scores"], *self.points.values())]
-            gradients = v1.gradients(scores[:, index], points)
             saver.restore(session, prefix)
             session.run(v1.tables_initializer())
             feed = {self.inputs[name].name: value for name, value in feed.items()}
-            ends = session.run(points, feed)
-            nodes, weights = np.polynomial.legendre.leggauss(steps)
-            totals = [np.zeros_like(end) for end in ends]
-            for node, weight in zip((nodes + 1) / 2, weights / 2):
-                along = {point: end * node for point, end in zip(points, ends)}
-                slopes = session.run(gradients, {**feed, **along})
-                totals = [total + weight * slope for total, slope in zip(totals, slopes)]
-        return {name: total * end for name, total, end in zip(names, totals, ends)}
+            found = brute_force_in_session(session, scores[:, index], points, feed, steps)
+        return dict(zip(self.points, found))
 
 
 def trained(folder, resource=True, steps=3, sharded=False):

@@ -15,16 +15,19 @@ from ig_tf.graph import work as working
 from ig_tf.ig import attach, compiled
 from ig_tf.ig.runtime import AUTO, FULL
 from ig_tf.model.model import ATTRIBUTIONS
-from ig_tf.model.nodes import needed_functions
+from ig_tf.model.nodes import data, needed_functions
 from ig_tf.model.ops import kernels_of
 
 MUST_COMPILE = "_XlaMustCompile"
+LOWER = "_lower_using_switch_merge"
 _DEVICE = "XLA_CPU_JIT"  # each kind of device has such a list; this one is in every TensorFlow
 # Ops that the lists of kernels do not have: calls are looked into, arguments are what is given.
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 # {op: (input that must be a constant of the function, what it is)}: XLA's lists of tensors cannot
 # grow, so a loop must say how often it turns at most.
 _BOUNDED = {"EmptyTensorList": (1, "the largest size"), "TensorListReserve": (1, "the size")}
+
+_SIZES = frozenset({"Shape", "ShapeN", "Size", "Rank", "TensorListLength"})
 
 
 def trace(model, recipe, build=attach.outputs, signature=ATTRIBUTIONS):
@@ -66,6 +69,7 @@ def _traced(model, recipe, build, signature):
     try:
         traced = functions.trace(own, build, signature)
         _unmark(traced.functions)
+        _keep_functional(traced.functions)
         refuse_uncompilable(traced.functions)
         return traced, _said(profile)
     except CompileError as error:
@@ -84,6 +88,24 @@ def _unmark(functions_):
                 node.attr[MUST_COMPILE].b = False
 
 
+def _keep_functional(functions_):
+    """Loops and conditions stay what XLA can compile: a session (as in TensorFlow Serving) would
+    make Enter, Switch and Merge of those that say so, in compiled functions too."""
+    for function in needed_functions(_compiled_calls(functions_), _library(functions_)).values():
+        for node in function.node_def:
+            if LOWER in node.attr:
+                node.attr[LOWER].b = False
+
+
+def _library(functions_):
+    return {function.signature.name: function for function in functions_}
+
+
+def _compiled_calls(functions_):
+    return [node for function in functions_ for node in function.node_def
+            if MUST_COMPILE in node.attr and node.attr[MUST_COMPILE].b]
+
+
 def _said(profile):
     text = f"yes: chunks of {', '.join(map(str, profile.batch_buckets))} examples"
     return text + (f"; where the request decides sizes, {', '.join(map(str, profile.lengths))}"
@@ -99,13 +121,11 @@ def refuse_uncompilable(functions_):
     Raises:
       CompileError: op types and nodes, or that nothing is marked to be compiled.
     """
-    library = {function.signature.name: function for function in functions_}
-    calls = [node for function in functions_ for node in function.node_def
-             if MUST_COMPILE in node.attr and node.attr[MUST_COMPILE].b]
+    calls = _compiled_calls(functions_)
     if not calls:
         raise CompileError("nothing of the path could be marked for XLA")
     found = {}
-    for function in needed_functions(calls, library).values():
+    for function in needed_functions(calls, _library(functions_)).values():
         nodes = {node.name: node for node in function.node_def}
         for node in function.node_def:
             reason = _uncompilable(node, nodes)
@@ -134,14 +154,34 @@ def _uncompilable(node, nodes):
         return f"op {node.op} has no XLA kernel for {said}"
     if node.op in _BOUNDED:
         place, what = _BOUNDED[node.op]
-        source = nodes.get(node.input[place].partition(":")[0])
-        if source is None or source.op != "Const" or _number(source) < 0:
+        if not _known(node.input[place], nodes):
             return f"op {node.op} needs {what} as a constant (a loop without a known most of turns)"
     return None
 
 
-def _number(node):
-    return int(tf.make_ndarray(node.attr["value"].tensor))
+def _known(name, nodes):
+    """Whether a size is made of constants and of sizes of tensors, which XLA knows by then.
+
+    Args:
+      name: of the tensor, as a node of a function has it among its inputs.
+      nodes: {name: NodeDef} of the function.
+    """
+    waiting, seen = [name], set()
+    while waiting:
+        name = waiting.pop().partition(":")[0]
+        if name in seen:
+            continue
+        seen.add(name)
+        node = nodes.get(name)
+        if node is None:  # an argument of the function
+            return False
+        if node.op == "Const":
+            value = tf.make_ndarray(node.attr["value"].tensor)
+            if value.shape == () and value < 0 and len(seen) == 1:  # "as large as it gets"
+                return False
+        elif node.op not in _SIZES:
+            waiting += data(node)
+    return True
 
 
 @functools.lru_cache(maxsize=None)

@@ -16,7 +16,7 @@ STEPS = "one step of all examples after the other"
 
 
 @dataclasses.dataclass(frozen=True)
-class Lie:
+class Layout:
     """How the examples lie.
 
     Attributes:
@@ -60,10 +60,10 @@ def find(work, target):
                                   work.body_of, known)
             state = states[target.name]
             if isinstance(state, Rows) and (state.unit or state.axis == 0):
-                return Lie(axes, states, state.axis, None if state.unit else BLOCKS, count)
+                return Layout(axes, states, state.axis, None if state.unit else BLOCKS, count)
             if isinstance(state, Cycle):
-                return Lie(axes, states, 0, STEPS, count)
-        first = first or Lie(axes, states, count=count)
+                return Layout(axes, states, 0, STEPS, count)
+        first = first or Layout(axes, states, count=count)
     return first
 
 

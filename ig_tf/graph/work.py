@@ -175,7 +175,7 @@ def _originals(model, flat):
         return flat.originals
     beside = {name for name in flat.originals if name.startswith(FEED_SCOPE)
               and name + ":0" in model.inputs().values()}
-    return (flat.originals - moved(model)) | beside
+    return (flat.originals - moved(model.graph_def, model.working)) | beside
 
 
 def _differentiable(graph_def):

@@ -38,35 +38,32 @@ class Chunks(integrate.Chunks):
         fits = tf.logical_or(widths * examples <= rows, tf.equal(widths, widths[0]))
         return examples, tf.reduce_max(tf.where(fits, widths, tf.ones_like(widths)))
 
-    def sums(self, path, changed, rule, width, examples, first_step, end_step):
+    def sums(self, path, rule, width, examples, first_step, end_step):
         return tf.cond(  # no example can be filled up to some
             tf.size(examples) > 0,
-            lambda: self._sums(path, changed, rule, width, examples, first_step, end_step),
-            lambda: [tf.zeros_like(change[:0]) for change in changed])
+            lambda: self._sums(path, rule, width, examples, first_step, end_step),
+            lambda: [tf.zeros_like(change[:0]) for change in path.changes])
 
-    def _sums(self, path, changed, rule, width, examples, first_step, end_step):
+    def _sums(self, path, rule, width, examples, first_step, end_step):
         count = tf.size(examples)
         places = tf.gather(examples, tf.minimum(tf.range(width[0]), count - 1))  # the last again
         steps = first_step + tf.range(width[1])
-        ends = [(tf.gather(baseline, places), tf.gather(change, places))
-                for baseline, change in zip(path.baselines, changed)]
-        extras = {name: tf.gather(tensor, places, axis=axis)
-                  for name, (tensor, axis) in path.extras.items()}
-        fixed = path.sizes(width[0] * width[1])
-        given = [tf.gather(integrate.steps_of(values, places, tf.float64),
-                           tf.minimum(steps, rule.steps - 1), axis=1)
-                 for values in (rule.nodes, rule.weights)]
+        alphas, weights = (tf.gather(integrate.steps_of(numbers, places),
+                                     tf.minimum(steps, rule.steps - 1), axis=1)
+                           for numbers in (rule.nodes, rule.weights))
+        weights = tf.where(steps < end_step, weights, tf.zeros_like(weights))
+        filled, sizes = integrate.of_examples(path, places), path.sizes(width[0] * width[1])
 
         def function():
-            return _summed(path, ends, extras, fixed, *given, steps < end_step)
+            return integrate.summed(filled, alphas, weights, sizes)
 
         rows = [(tensor, 0) for tensor in path.inputs] + list(path.extras.values())
         found = self._run(function, _sizes_of_request(rows) + _values_of_request(path.varying))
         return [gradient[:count] for gradient in found]
 
-    def whole(self, path, changed, rule, step):
+    def whole(self, path, rule, step):
         def function():
-            return integrate.Chunks.whole(self, path, changed, rule, step)
+            return integrate.Chunks.whole(self, path, rule, step)
 
         extras = [tensor for name, tensor in path.fixed.items() if name != TOP]  # no size: a place
         everything = [*path.inputs, *extras, *path.varying]
@@ -90,30 +87,6 @@ class Chunks(integrate.Chunks):
 def _as_it_is(compiled):
     with tf.name_scope(AS_IT_IS):
         return compiled()
-
-
-def _summed(path, ends, extras, fixed, alphas, weights, real):
-    """Weighted gradient sums over the steps of some examples; of all that has fixed sizes."""
-    examples, steps = tf.shape(ends[0][0])[0], tf.size(real)
-    row_of = tf.repeat(tf.range(examples), steps)
-    rows = []
-    for x, change in ends:
-        start = tf.cast(x, change.dtype)[:, None]
-        ones = [1] * (x.shape.rank - 1)
-        places = tf.reshape(tf.cast(alphas, change.dtype), tf.concat([tf.shape(alphas), ones], 0))
-        points = start + places * change[:, None]
-        flat = tf.reshape(points, tf.concat([[examples * steps], tf.shape(x)[1:]], 0))
-        rows.append(tf.ensure_shape(tf.cast(flat, x.dtype), [None, *x.shape[1:]]))
-    given = {name: tf.gather(tensor, row_of, axis=path.extras[name][1])
-             for name, tensor in extras.items()}
-    weights = tf.reshape(tf.broadcast_to(weights, [examples, steps]), [-1])
-    gradients = integrate.weighted_gradients(path, rows, {**given, **fixed}, weights)
-    sums = []
-    for gradient, (x, _) in zip(gradients, ends):
-        parts = tf.reshape(gradient, tf.concat([[examples, steps], tf.shape(x)[1:]], 0))
-        kept = tf.reshape(real, [1, -1] + [1] * (x.shape.rank - 1))
-        sums.append(tf.reduce_sum(tf.where(kept, parts, tf.zeros_like(parts)), 1))
-    return sums
 
 
 def _sizes_of_request(tensors):

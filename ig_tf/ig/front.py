@@ -59,10 +59,6 @@ class Front:
     def tensors(self, work):
         return [work.tensor(place.tensor) for place in self.places]
 
-    def needed(self):
-        """Names of tensors that the values at x and the copy take from the model."""
-        return self.copy.shared
-
     def described(self):
         """As in the plan and the metadata (JSON)."""
         return {"tensors": [{"tensor": source_name(place.tensor),
@@ -71,17 +67,17 @@ class Front:
                 "hoisted_ops": len(self.crossed)}
 
 
-def front_by_rows(work, points, goal, lie, choose=affine.find):
+def front_by_rows(work, points, goal, layout, choose=affine.find):
     """The front where rows are examples: each of its tensors has rows of examples, too.
 
     Args:
       work: the `Work`.
       points: the `Point`s.
       goal: tensor that is explained.
-      lie: how the examples lie (`Lie`).
+      layout: how the examples lie (`Layout`).
       choose: `affine.find`, `affine.at_points` or another with the same arguments.
     """
-    given, states = {point.tensor for point in points}, lie.states
+    given, states = {point.tensor for point in points}, layout.states
 
     def usable(tensor):
         state = states.get(tensor.name)
@@ -94,7 +90,7 @@ def front_by_rows(work, points, goal, lie, choose=affine.find):
     copy = _copy(work, points, found, {tensor.name: SHARED for op in work.graph.get_operations()
                                        for tensor in op.outputs})
     rows = [*found.tensors, *(work.tensor(point.tensor) for point in points)]
-    own = lie.count is None and all(states.get(tensor.name) == Rows(0) for tensor in rows)
+    own = layout.count is None and all(states.get(tensor.name) == Rows(0) for tensor in rows)
     row_wise = own and all(is_shared(states.get(name)) for name in copy.shared)
     return Front(places, copy, found.operations, row_wise)
 
@@ -134,15 +130,15 @@ def unfolded(place, tensor, batch):
     """[batch, k, ...] of a folded tensor's [batch * k, ...]; others with their examples first."""
     if not place.folded:
         return examples_first(tensor, place.axis)
-    return folds_apart(tensor, _lie(place), batch)
+    return folds_apart(tensor, _layout(place), batch)
 
 
 def folded(place, rows):
     """The rows of the graph's own tensor again."""
-    return folds_together(rows, _lie(place)) if place.folded else examples_back(rows, place.axis)
+    return folds_together(rows, _layout(place)) if place.folded else examples_back(rows, place.axis)
 
 
-def _lie(place):
+def _layout(place):
     return STEPS if place.steps_first else BLOCKS
 
 

@@ -30,6 +30,7 @@ class Path:
       sizes: callable(rows) -> {name: integer tensor} of shapes from outside for that many rows;
         the function makes what is not among its extras itself.
       varying: tensors from outside that belong to all rows and differ from request to request.
+      changes: what each input changes by along the path, in the accumulator's type; computed here.
     """
 
     function: object
@@ -41,6 +42,11 @@ class Path:
     line: object = None
     sizes: object = lambda rows: {}
     varying: list = ()
+    changes: list = None
+
+    def __post_init__(self):
+        if self.changes is None:
+            object.__setattr__(self, "changes", _changes(self.inputs, self.baselines))
 
     @property
     def fixed(self):
@@ -71,14 +77,18 @@ class Chunks:
         steps of one example; all chunks of nearly the same size."""
         return _even(batch, tf.maximum(rows, 1) // steps), _even(steps, rows)
 
-    def sums(self, path, changed, rule, width, examples, first_step, end_step):
+    def sums(self, path, rule, width, examples, first_step, end_step):
         """Weighted gradient sums [examples, ...] over some steps of one chunk."""
         del width
-        return _chunk(path, changed, rule, examples, first_step, end_step)
+        alphas, weights = (steps_of(numbers, examples)[:, first_step:end_step]
+                           for numbers in (rule.nodes, rule.weights))
+        return summed(of_examples(path, examples), alphas, weights)
 
-    def whole(self, path, changed, rule, step):
+    def whole(self, path, rule, step):
         """The weighted gradients of the whole batch at one step."""
-        return _whole(path, changed, rule, step)
+        alpha, weight = (tf.cast(numbers, tf.float64)[..., step]
+                         for numbers in (rule.nodes, rule.weights))
+        return weighted_gradients(path, at(path, alpha), path.fixed, weight)
 
 
 def integrals(path, rule, rows_per_chunk, chunks=Chunks()):
@@ -98,7 +108,6 @@ def integrals(path, rule, rows_per_chunk, chunks=Chunks()):
     sizes = chunks.sizes(rule.steps, rows_per_chunk, batch)
     at_once, width = sizes
     groups, parts = tf.maximum(-(-batch // at_once), 1), -(-rule.steps // width)
-    changed = changes(path)
     kinds = [accumulator(x.dtype) for x in path.inputs]
     shapes = [tf.TensorShape([None, *x.shape[1:]]) for x in path.inputs]
     found = [tf.TensorArray(kind, groups, element_shape=shape, infer_shape=False)
@@ -109,7 +118,7 @@ def integrals(path, rule, rows_per_chunk, chunks=Chunks()):
         group, part = index // parts, index % parts
         examples = tf.range(group * at_once, tf.minimum((group + 1) * at_once, batch))
         step = part * width
-        gradients = chunks.sums(path, changed, rule, sizes, examples, step,
+        gradients = chunks.sums(path, rule, sizes, examples, step,
                                 tf.minimum(step + width, rule.steps))
         sums = tf.cond(part > 0, lambda: [a + b for a, b in zip(sums, gradients)],
                        lambda: gradients)
@@ -127,13 +136,11 @@ def _even(count, at_once):
     return tf.maximum(-(-count // chunks), 1)
 
 
-def changes(path):
-    """What each input changes by along the path, once per request; exactly zero where it stays.
-
-    An infinity that stays (a mask of -inf that was added) would be NaN as a difference.
-    """
+def _changes(ends, starts):
+    """Exactly zero where an input stays: an infinity that does (a mask of -inf that was added)
+    would be NaN as a difference."""
     found = []
-    for x, baseline in zip(path.inputs, path.baselines):
+    for x, baseline in zip(ends, starts):
         wide = accumulator(x.dtype)
         start, end = tf.cast(baseline, wide), tf.cast(x, wide)
         found.append(tf.where(tf.equal(start, end), tf.zeros_like(end), end - start))
@@ -141,26 +148,44 @@ def changes(path):
 
 
 def attributions(path, integrals):
-    """(x - x') times the integral, for each point; exactly zero where either is.
+    """(x - x') times the integral, for each point; zero where either is.
 
     Either may be NaN then: a gradient at a pole, or an input that the model replaces (NaN for
-    "missing") and does not look at.
+    "missing") and does not look at. That is rare, so it is only looked for where a sum is not
+    finite: on a CPU each pass over the points counts.
+
+    Returns:
+      (the attributions, one tensor per point; their sums per example, float64 [batch] each: parts
+      may cancel).
     """
-    found = []
+    found, sums = [], []
     for total, x, baseline in zip(integrals, path.inputs, path.baselines):
         change = tf.cast(x, total.dtype) - tf.cast(baseline, total.dtype)
-        nothing = tf.logical_or(tf.equal(total, 0), tf.equal(change, 0))
-        found.append(tf.where(nothing, tf.zeros_like(total), total * change))
-    return found
+        product = total * change
+        whole = _sums(product)
+
+        def cleared(total=total, change=change, product=product):
+            nothing = tf.logical_or(tf.equal(total, 0), tf.equal(change, 0))
+            product = tf.where(nothing, tf.zeros_like(product), product)
+            return product, _sums(product)
+
+        attribution, whole = tf.cond(tf.reduce_all(tf.math.is_finite(whole)),
+                                     lambda one=(product, whole): one, cleared)
+        found.append(attribution)
+        sums.append(whole)
+    return found, sums
+
+
+def _sums(tensor):
+    return tf.reduce_sum(tf.cast(tensor, tf.float64), tf.range(1, tf.rank(tensor)))
 
 
 def integrals_stepwise(path, rule, chunks=Chunks()):
     """The same, one step at a time over the whole batch: needs nothing but independent rows."""
     start = [tf.zeros_like(x, accumulator(x.dtype)) for x in path.inputs]
-    changed = changes(path)
 
     def turn(index, *sums):
-        gradients = chunks.whole(path, changed, rule, index)
+        gradients = chunks.whole(path, rule, index)
         return (index + 1, *(total + gradient for total, gradient in zip(sums, gradients)))
 
     shapes = tuple(x.shape for x in path.inputs)
@@ -171,57 +196,67 @@ def integrals_stepwise(path, rule, chunks=Chunks()):
 
 def along(path, alphas):
     """F at some places of the path [batch, alphas]; no gradients."""
-    changed = changes(path)
-    values = tf.map_fn(lambda alpha: path.function(_at(path, changed, alpha), path.fixed),
+    values = tf.map_fn(lambda alpha: path.function(at(path, alpha), path.fixed),
                        tf.constant(alphas, tf.float64), parallel_iterations=1,
                        fn_output_signature=tf.TensorSpec([None], path.function(
                            path.baselines, path.fixed).dtype))
     return tf.transpose(values)
 
 
-def _at(path, changed, alpha):
-    """The inputs of the whole batch at one alpha, or at one of each example [batch]."""
+def at(path, alpha):
+    """The inputs at one alpha, or at one of each example [batch]."""
+    return [_on_line(start, change, alpha, x.dtype)
+            for x, start, change in zip(path.inputs, path.baselines, path.changes)]
+
+
+def of_examples(path, examples):
+    """The paths of some examples [count], which may be the same ones several times."""
+    def gathered(tensors):
+        return [tf.gather(tensor, examples) for tensor in tensors]
+
+    return dataclasses.replace(
+        path, inputs=gathered(path.inputs), baselines=gathered(path.baselines),
+        changes=gathered(path.changes),
+        extras={name: (tf.gather(tensor, examples, axis=axis), axis)
+                for name, (tensor, axis) in path.extras.items()})
+
+
+def summed(path, alphas, weights, sizes=None):
+    """Weighted gradient sums [examples, ...] over some steps.
+
+    Args:
+      path: a `Path`.
+      alphas, weights: float64 [examples, steps], or [1, steps] where all share them.
+      sizes: as `Path.sizes` gives them for all rows, or None: the function makes them.
+    """
+    examples, steps = tf.shape(path.changes[0])[0], tf.shape(alphas)[1]
     rows = []
-    for x, start, change in zip(path.inputs, path.baselines, changed):
-        where = tf.cast(alpha, change.dtype)
-        if where.shape.rank:
-            where = tf.reshape(where, [-1] + [1] * (x.shape.rank - 1))
-        rows.append(tf.cast(tf.cast(start, change.dtype) + where * change, x.dtype))
-    return rows
-
-
-def _whole(path, changed, rule, index):
-    alpha = tf.cast(rule.nodes, tf.float64)[..., index]
-    weights = tf.cast(rule.weights, tf.float64)[..., index]
-    return weighted_gradients(path, _at(path, changed, alpha), path.fixed, weights)
-
-
-def _chunk(path, changed, rule, examples, first_step, end_step):
-    """Weighted gradient sums [examples, ...] over some steps."""
-    count, width = tf.size(examples), end_step - first_step
-    row_of = tf.repeat(examples, width)  # example of each row; its steps are neighbours
-    rows = []
-    for x, baseline, change in zip(path.inputs, path.baselines, changed):
-        wide = accumulator(x.dtype)
-        alphas = steps_of(rule.nodes, examples, wide)[:, first_step:end_step]
-        alphas = tf.reshape(alphas, tf.concat([tf.shape(alphas), [1] * (x.shape.rank - 1)], 0))
-        start = tf.cast(tf.gather(baseline, examples), wide)[:, None]
-        points = start + alphas * tf.gather(change, examples)[:, None]
-        flat = tf.reshape(points, tf.concat([[count * width], tf.shape(x)[1:]], 0))
-        flat.set_shape([None] + x.shape[1:].as_list())
-        rows.append(tf.cast(flat, x.dtype))
-    weights = steps_of(rule.weights, examples, tf.float64)[:, first_step:end_step]
-    weights = tf.reshape(tf.broadcast_to(weights, [count, width]), [-1])
+    for x, start, change in zip(path.inputs, path.baselines, path.changes):
+        places = _on_line(start[:, None], change[:, None], alphas, x.dtype)
+        flat = tf.reshape(places, tf.concat([[examples * steps], tf.shape(change)[1:]], 0))
+        rows.append(tf.ensure_shape(flat, [None, *x.shape[1:]]))
+    row_of = tf.repeat(tf.range(examples), steps)  # example of each row; its steps are neighbours
     extras = {name: tf.gather(tensor, row_of, axis=axis)
               for name, (tensor, axis) in path.extras.items()}
-    gradients = weighted_gradients(path, rows, extras, weights)
-    return [tf.reduce_sum(tf.reshape(gradient, tf.concat([[count, width], tf.shape(x)[1:]], 0)), 1)
-            for gradient, x in zip(gradients, path.inputs)]
+    weights = tf.reshape(tf.broadcast_to(weights, [examples, steps]), [-1])
+    gradients = weighted_gradients(path, rows, {**extras, **(sizes or {})}, weights)
+    return [tf.reduce_sum(tf.reshape(gradient, tf.concat(
+        [[examples, steps], tf.shape(change)[1:]], 0)), 1)
+        for gradient, change in zip(gradients, path.changes)]
 
 
-def steps_of(numbers, examples, dtype):
+def _on_line(start, change, alphas, dtype):
+    """start + alpha * change; the axes of `alphas` are the first ones of these."""
+    alphas = tf.cast(alphas, change.dtype)
+    if alphas.shape.rank:
+        rest = [1] * (change.shape.rank - alphas.shape.rank)
+        alphas = tf.reshape(alphas, tf.concat([tf.shape(alphas), rest], 0))
+    return tf.cast(tf.cast(start, change.dtype) + alphas * change, dtype)
+
+
+def steps_of(numbers, examples):
     """Nodes or weights of some examples: [examples, steps], or [1, steps] where all share them."""
-    numbers = tf.cast(numbers, dtype)
+    numbers = tf.cast(numbers, tf.float64)
     return numbers[None] if numbers.shape.rank == 1 else tf.gather(numbers, examples)
 
 

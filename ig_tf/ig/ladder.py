@@ -51,13 +51,13 @@ def integrals(path, rules, refinement, rows_per_chunk, chunks=integrate.Chunks()
       rows_per_chunk, chunks: as `integrate.integrals` takes them.
     """
     start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.inputs]
-    rule_at = chosen(rules, path, rows_per_chunk)
+    rule_at = picker(rules, path, rows_per_chunk)
 
     def turn(place, *sums):
         examples = tf.cast(tf.where(tf.equal(refinement, place))[:, 0], tf.int32)
 
         def added():
-            found = integrate.integrals(_of_examples(path, examples),
+            found = integrate.integrals(integrate.of_examples(path, examples),
                                         _placed_at(rule_at(place), examples), rows_per_chunk,
                                         chunks)
             return [_added(total, examples, one) for total, one in zip(sums, found)]
@@ -78,14 +78,14 @@ def _added(total, examples, found):
 
 def integrals_alone(path, rules, refinement, chunks=integrate.Chunks()):
     """As `integrate.integrals_stepwise`, for one example [1] by its own rule."""
-    rule = pilot.of_one(chosen(rules, path)(refinement[0]))
+    rule = pilot.of_one(picker(rules, path)(refinement[0]))
     return integrate.integrals_stepwise(path, rule, chunks)
 
 
 def integrals_stepwise(path, rules, refinement, chunks=integrate.Chunks()):
     """As `integrate.integrals_stepwise`, each example of the batch by its own rule."""
     start = [tf.zeros_like(x, integrate.accumulator(x.dtype)) for x in path.inputs]
-    rule_at = chosen(rules, path)
+    rule_at = picker(rules, path)
 
     def turn(place, *sums):
         mine = tf.equal(refinement, place)
@@ -110,16 +110,7 @@ def _each_rung(path, rules, turn, start):
                               (tf.constant(0, tf.int64), *start), shape_invariants=shapes)[1:])
 
 
-def _of_examples(path, examples):
-    """The paths of some examples."""
-    return dataclasses.replace(
-        path, inputs=[tf.gather(x, examples) for x in path.inputs],
-        baselines=[tf.gather(x, examples) for x in path.baselines],
-        extras={name: (tf.gather(tensor, examples, axis=axis), axis)
-                for name, (tensor, axis) in path.extras.items()})
-
-
-def chosen(rules, path, rows_per_chunk=None):
+def picker(rules, path, rows_per_chunk=None):
     """A function from a place in `rules`, a tensor, to the rule there.
 
     Args:
@@ -127,7 +118,7 @@ def chosen(rules, path, rows_per_chunk=None):
       path, rows_per_chunk: as `pilot.placed` takes them.
     """
     if any(isinstance(rule, quadrature.Pilot) for rule in rules):
-        return pilot.ladder(rules, path, rows_per_chunk)
+        return pilot.picker(rules, path, rows_per_chunk)
     return lambda place: _rung(rules, place)
 
 

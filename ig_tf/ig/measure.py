@@ -9,11 +9,12 @@ from ig_tf.graph.shape_values import known_entries
 from ig_tf.ig import front, integrate
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
 from ig_tf.ig.layout import examples_first, one_fold
+from ig_tf.ig.recipe import Mode
 from ig_tf.ig.targets import TOP, Difference
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class RowSpec:
     """One row of what is measured: its spec, and how wide it is in this batch (None: as it is)."""
 
     spec: object
@@ -21,7 +22,7 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class Rows:
+class TargetRows:
     """One row per example out of the target's tensor, of the model or of a copy.
 
     Attributes:
@@ -44,14 +45,14 @@ class Rows:
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """What is explained: the `Rows` of the target, and what the `Request` chooses."""
+    """What is explained: the `TargetRows` of the target, and what the `Request` chooses."""
 
     rows: object
     request: object
 
     def of(self, example):
         """The same of one example alone."""
-        return Asked(Rows(self.rows.target), self.request.of(example))
+        return Asked(TargetRows(self.rows.target), self.request.of(example))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Measure:
 
     Attributes:
       function: callable(path, values of the examples, their `Request`) -> tensors [batch, ...].
-      rows: a `Row` for each.
+      rows: a `RowSpec` for each.
     """
 
     function: object
@@ -69,7 +70,8 @@ class Measure:
 
 def measured(recipe, values, asked, measure):
     """What is measured of each example's path, then F(x) and the pinned index, [batch, ...]."""
-    return (_by_rows if recipe.prefix is None else _alone_each)(recipe, values, asked, measure)
+    explain = _alone_each if recipe.mode is Mode.ALONE else _all_at_once
+    return explain(recipe, values, asked, measure)
 
 
 def _path(recipe, asked, xs, values, extras, index, shared, sizes=None):
@@ -124,7 +126,8 @@ def _start(recipe, request, point, x):
     return tf.broadcast_to(fixed, tf.shape(x))
 
 
-def _by_rows(recipe, values, asked, measure):
+def _all_at_once(recipe, values, asked, measure):
+    """The whole batch, whose rows are proved to be examples."""
     shared = {name: values[name] for name in recipe.copy.shared}
     sizes = {name: values[name] for name in recipe.copy.sizes}
     extras = {name: (values[name], axis) for name, axis in recipe.copy.per_example.items()}
@@ -156,7 +159,7 @@ def _alone_each(recipe, values, asked, measure):
     shared = {name: values[name] for name in (
         *recipe.copy.shared, *recipe.front.copy.shared, *recipe.prefix.shared)}
     inputs = {name: values[name] for name in recipe.prefix.replaced}
-    axes = recipe.lie.axes
+    axes = recipe.layout.axes
     examples = examples_of(recipe.work, axes, inputs)
     goal = recipe.target.tensor
     checks = one_row_each(recipe.work, axes, inputs, examples,

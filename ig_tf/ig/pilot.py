@@ -30,7 +30,7 @@ def placed(rule, path, rows_per_chunk=None):
     return nodes(rule, _looked_at(path, rule.probes, rows_per_chunk))
 
 
-def ladder(rules, path, rows_per_chunk=None):
+def picker(rules, path, rows_per_chunk=None):
     """Several rules of one path; the places of their probes are looked at once.
 
     Args:
@@ -52,11 +52,11 @@ def ladder(rules, path, rows_per_chunk=None):
     weights = tf.stack([row(rule.weights, rule.steps) for rule in found])
     steps = tf.constant([rule.steps for rule in found])
 
-    def chosen(index):
+    def pick(index):
         mine = steps[index]
         return integrate.Placed(places[index][:, :mine], weights[index][:, :mine], mine)
 
-    return chosen
+    return pick
 
 
 def of_one(rule):
@@ -128,28 +128,16 @@ def _probed(path, alphas, rows_per_chunk):
     """F at the places [batch, alphas], so many rows of (example, place) pairs at a time."""
     count = len(alphas)
     rows = tf.shape(path.inputs[0])[0] * count
-    at_once, changed = tf.maximum(rows_per_chunk, 1), integrate.changes(path)
+    at_once = tf.maximum(rows_per_chunk, 1)
 
     def turn(first, values):
         row = tf.range(first, tf.minimum(first + at_once, rows))
-        points, extras = _rows(path, changed, row // count,
-                               tf.gather(tf.constant(alphas, tf.float64), row % count))
-        found = tf.cast(path.function(points, extras), tf.float64)
+        mine = integrate.of_examples(path, row // count)
+        places = integrate.at(mine, tf.gather(tf.constant(alphas, tf.float64), row % count))
+        found = tf.cast(path.function(places, mine.fixed), tf.float64)
         return first + at_once, tf.concat([values, found], 0)
 
     found = tf.while_loop(lambda first, _: first < rows, turn,
                           (tf.constant(0), tf.zeros([0], tf.float64)),
                           shape_invariants=(tf.TensorShape([]), tf.TensorShape([None])))[1]
     return tf.reshape(found, [-1, count])
-
-
-def _rows(path, changed, examples, alphas):
-    """Points and extras of rows: the example and the alpha of each [rows]."""
-    points = []
-    for x, baseline, change in zip(path.inputs, path.baselines, changed):
-        start = tf.cast(tf.gather(baseline, examples), change.dtype)
-        where = tf.reshape(tf.cast(alphas, change.dtype), [-1] + [1] * (x.shape.rank - 1))
-        points.append(tf.cast(start + where * tf.gather(change, examples), x.dtype))
-    extras = {name: tf.gather(tensor, examples, axis=axis)
-              for name, (tensor, axis) in path.extras.items()}
-    return points, extras

@@ -1,6 +1,7 @@
 """All that decides one attribution function, planned before a tensor is made."""
 
 import dataclasses
+import enum
 
 import numpy as np
 
@@ -9,6 +10,14 @@ from ig_tf.graph import affine, surgery
 from ig_tf.graph.states import SHARED, Cycle, Distinct, Mixed, Rows, Values
 from ig_tf.ig import runtime as runtimes
 from ig_tf.ig.front import front_alone, front_by_rows
+
+
+class Mode(enum.Enum):
+    """How examples and steps go through the copy; in words, as the plan says it."""
+
+    ROWS = "rows of (example, step) pairs"
+    BATCH = "the whole batch of {}, one step at a time"
+    ALONE = "one example at a time, one step at a time"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Recipe:
       reason: why each example runs alone, else None.
       rows_per_chunk: a fixed number of rows, or None for the memory budget.
       bytes_per_row: estimate of the activations of one row.
-      lie: along which axes the examples lie (`Lie`).
+      layout: along which axes the examples lie (`Layout`).
       custom: what a request may choose (`request.Custom`), or None.
       runtime: the `RuntimeProfile`.
     """
@@ -43,30 +52,35 @@ class Recipe:
     reason: object
     rows_per_chunk: object
     bytes_per_row: int
-    lie: object
+    layout: object
     custom: object = None
     runtime: object = runtimes.DEFAULT
+
+    @property
+    def mode(self):
+        if self.prefix is not None:
+            return Mode.ALONE
+        return Mode.BATCH if self.layout.count else Mode.ROWS
 
     def needed(self):
         """Tensors of the working graph that the function takes from the model, run once."""
         names = [self.target.tensor, *(p.tensor for p in self.points)]
         names += [name for p in self.points for name in p.token_tensors()]
-        if self.prefix is None:
-            names += [*self.copy.shared, *self.copy.per_example, *self.copy.sizes]
-            names += self.front.needed()
+        names += [*self.copy.shared, *self.front.copy.shared]
+        if self.mode is Mode.ALONE:
+            names += [*self.prefix.replaced, *self.prefix.shared]
         else:
-            names += [*self.prefix.replaced, *self.prefix.shared, *self.copy.shared]
-            names += self.front.copy.shared
+            names += [*self.copy.per_example, *self.copy.sizes]
         return [self.work.tensor(name) for name in dict.fromkeys(names)]
 
 
-def prepare(work, lie, target, points, baseline, rule, rows_per_chunk=None,
+def prepare(work, layout, target, points, baseline, rule, rows_per_chunk=None,
             runtime=runtimes.DEFAULT, frontier=affine.find):
     """Plans the copy, by rows where these are proved independent, else example by example.
 
     `frontier`: chooses where the path is integrated; `affine.at_points` for the points themselves.
     """
-    states = lie.states
+    states = layout.states
     tensors = [work.tensor(point.tensor) for point in points]
     goal = work.tensor(target.tensor)
     _refuse_values(states, tensors)
@@ -75,10 +89,10 @@ def prepare(work, lie, target, points, baseline, rule, rows_per_chunk=None,
     reason = _not_by_rows(states, points, target)
     prefix = None
     if reason is None:
-        front = front_by_rows(work, points, goal, lie, frontier)
+        front = front_by_rows(work, points, goal, layout, frontier)
         copy = surgery.plan_copy(work, front.tensors(work), [goal], states)
     else:
-        _refuse_alone(work, target, lie.axes, reason)
+        _refuse_alone(work, target, layout.axes, reason)
         inputs = list(work.inputs.values())
         alone = _alone(work, inputs)
         front = front_alone(work, points, goal, alone, frontier)
@@ -90,7 +104,7 @@ def prepare(work, lie, target, points, baseline, rule, rows_per_chunk=None,
             work, inputs, list({t.name: t for t in [*tensors, *outside, goal]}.values()),
             {name: state for name, state in alone.items() if state == SHARED})
     return Recipe(work, target, tuple(points), baseline, rule, front, copy, prefix, reason,
-                  rows_per_chunk, _bytes_per_row(work, copy), lie, runtime=runtime)
+                  rows_per_chunk, _bytes_per_row(work, copy), layout, runtime=runtime)
 
 
 def _refuse_values(states, tensors):

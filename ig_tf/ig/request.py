@@ -97,7 +97,7 @@ def plan(located, recipe, asked):
     """The recipe of `attributions_custom`.
 
     Args:
-      located: with `work`, `lie`.
+      located: with `work`, `layout`.
       recipe: the `Recipe` of `attributions`.
       asked: names of CHOICES, and baseline/NAME for single points. A pooled lookup keeps its
         baseline, and its attributions by id, unless it is named; then it is attributed as the
@@ -134,7 +134,7 @@ def plan(located, recipe, asked):
     _refuse_taken(recipe.work, inputs)
     custom = Custom(tuple(sorted(inputs, key=lambda one: one.key)), rules, left_out)
     if points != recipe.points:  # pooled: other tensors are needed of them
-        recipe = recipes.prepare(located.work, located.lie, target, points, recipe.baseline,
+        recipe = recipes.prepare(located.work, located.layout, target, points, recipe.baseline,
                                  recipe.rule, recipe.rows_per_chunk, recipe.runtime)
     return dataclasses.replace(recipe, target=target, custom=custom)
 

@@ -15,6 +15,7 @@ from ig_tf.model import feeds
 from ig_tf.model.edges import Edges
 from ig_tf.model.feed_names import sanitised, unique
 from ig_tf.model.feed_shapes import inferred
+from ig_tf.model.feed_sparse import inputs_of
 from ig_tf.model.model import SCOPE
 from ig_tf.model.nodes import canonical, producer
 
@@ -54,10 +55,14 @@ def answering(model, outputs=None, feed=None, fixed=None):
         return model
     explained = meta_graph_pb2.SignatureDef()
     explained.CopyFrom(signature)
-    for one in prepared.feeds:
-        info = explained.inputs[one.name]
-        info.name, info.dtype = prepared.inputs[one.name], one.dtype.as_datatype_enum
-        info.tensor_shape.CopyFrom(one.shape.as_proto())
+    swapped = {one.name: one for one in prepared.feeds}
+    for key, tensor in inputs_of(prepared.feeds, prepared.inputs).items():
+        if isinstance(tensor, str):
+            explained.inputs[key].name = tensor
+            explained.inputs[key].dtype = swapped[key].dtype.as_datatype_enum
+            explained.inputs[key].tensor_shape.CopyFrom(swapped[key].shape.as_proto())
+        else:
+            explained.inputs[key].CopyFrom(tensor)
     replaced = dict(zip(wanted, prepared.outputs))
     for key in keys:
         explained.outputs[key].name = replaced.get(explained.outputs[key].name, "")
@@ -125,13 +130,13 @@ def _describe(info, graph_def, tensor):
     info.tensor_shape.CopyFrom(tf.TensorShape(shape).as_proto())
 
 
-def moved(model):
-    """Names of nodes of the working graph that do not compute what the model's own compute."""
-    own, edges = {node.name: node for node in model.graph_def.node}, Edges(model.working)
+def moved(before, after):
+    """Names of nodes of a changed graph that do not compute what the graph's own compute."""
+    own, edges = {node.name: node for node in before.node}, Edges(after)
     found = {name for name, node in edges.nodes.items()
              if name not in own or _plain(node) != _plain(own[name])}
     readers = {}
-    for node in model.working.node:
+    for node in after.node:
         for value in node.input:
             readers.setdefault(producer(value), []).append(node.name)
     queue = list(found)

@@ -11,7 +11,7 @@ from tensorflow.core.framework import variable_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from ig_tf.errors import ArtifactError, SignatureError
-from ig_tf.model import feeding, initial, named, prune, restore, strip
+from ig_tf.model import answering, feeding, feeds, initial, named, prune, restore, strip
 from ig_tf.model.model import COLLECTION, Model, choose_signature, usable_signatures
 from ig_tf.model.nodes import data, producer
 
@@ -59,43 +59,80 @@ def assembled(source, asked):
     """
     meta_graph = source.meta_graph
     strip.strip(meta_graph)
-    graph_def, signatures, name, notes = _signatures(meta_graph, asked)
-    served = _served(graph_def, signatures)
-    pieces = _Pieces(graph_def, meta_graph, served)
+    made, signatures, name = _signatures(meta_graph, asked)
+    served = _served(made.graph_def, signatures)
+    pieces = _Pieces(made.graph_def, meta_graph, served)
     _refuse_without_weights(pieces, source)
     plan, begin = pieces.plans(source)
     proto = saved_model_pb2.SavedModel(saved_model_schema_version=1)
-    made = _write(proto.meta_graphs.add(), pieces, plan, begin, signatures)
+    written = _write(proto.meta_graphs.add(), pieces, plan, begin, signatures)
     files = dict(begin.assets)
     if plan is not None:
         files.update(source.checkpoint.files())
-    notes = (*source.chosen, *notes, *begin.notes, pieces.left_out(made))
+    notes = (*source.chosen, *made.notes, *begin.notes, pieces.left_out(written))
     return Model(source.path, proto, 0, name, tuple(note for note in notes if note),
-                 files=files, owner=source.owner)
+                 feeds=made.feeds, fixes=made.fixes, files=files, owner=source.owner)
 
 
 def _signatures(meta_graph, asked):
-    """(GraphDef, {name: SignatureDef}, the name to explain, sentences)."""
+    """(`Fed`, {name: SignatureDef}, the name to explain)."""
     own = {name: meta_graph.signature_def[name] for name in usable_signatures(meta_graph)}
     if own and not asked.names_tensors:
-        name, note = choose_signature(meta_graph, asked.signature)
-        return meta_graph.graph_def, own, name, (note,) if note else ()
+        return _of_own(meta_graph, own, asked)
     if asked.signature is not None:
         raise SignatureError(f"no signature {asked.signature!r} beside named inputs or outputs; "
                              f"the graph has: {', '.join(sorted(own)) or 'none'}.")
     made = feeding.fed(meta_graph.graph_def, asked)
     info = named.signature_of(made.graph_def, made.inputs, made.outputs)
-    return made.graph_def, {SIGNATURE: info}, SIGNATURE, made.notes
+    return made, {SIGNATURE: info}, SIGNATURE
+
+
+def _of_own(meta_graph, own, asked):
+    """The same of a graph with signatures: the one to explain, made to answer where it waits, and
+    of the others those that can be called and are what they were."""
+    before = meta_graph.graph_def
+    for key, info in own.items():
+        for what, group in (("input", info.inputs), ("output", info.outputs)):
+            named.refuse_missing(before, dict(group), f"{what} of signature {key!r}")
+    name, note = choose_signature(meta_graph, asked.signature)
+    outputs = {key: info.name or info for key, info in own[name].outputs.items()}
+    made = feeding.fed(before, dataclasses.replace(
+        asked, inputs=dict(own[name].inputs) or None, outputs=outputs))
+    moved = answering.moved(before, made.graph_def) if made.notes else ()
+    signatures, notes = {name: own[name]}, [note, *made.notes]
+    if made.notes:
+        signatures[name] = named.signature_of(made.graph_def, made.inputs, made.outputs)
+        if set(made.inputs) == set(own[name].inputs):
+            signatures[name].method_name = own[name].method_name
+    for key in sorted(set(own) - {name}):
+        reason = _why_not_served(before, own[key], moved)
+        if reason:
+            notes.append(f"signature {key} is not served: {reason}")
+        else:
+            signatures[key] = own[key]
+    return dataclasses.replace(made, notes=tuple(notes)), signatures, name
+
+
+def _why_not_served(graph_def, info, moved):
+    """Why another signature is left out, or None. TensorFlow 2 loads no model with one that needs
+    a placeholder and does not take it."""
+    inputs, outputs = ([tensor for one in group.values() for tensor in named.tensors_of(one)]
+                       for group in (info.inputs, info.outputs))
+    waiting = feeds.still_needed(graph_def, outputs, inputs)
+    if waiting:
+        return f"it waits for {waiting[0]} (explain it, and that is fed)"
+    unfed = feeding.unfed(feeding.Fed(graph_def, dict(info.inputs), dict(info.outputs)))
+    if unfed:
+        return f"it needs {unfed[0]} and does not take it"
+    changed = [tensor for tensor in (*inputs, *outputs) if producer(tensor) in moved]
+    return f"{changed[0]} is no longer what it was" if changed else None
 
 
 def _served(graph_def, signatures):
     """Names of the nodes that the signatures need."""
-    wanted = []
-    for name, signature in signatures.items():
-        for what, group in (("input", signature.inputs), ("output", signature.outputs)):
-            named.refuse_missing(graph_def, dict(group), f"{what} of signature {name!r}")
-            wanted += [producer(tensor) for info in group.values()
-                       for tensor in named.tensors_of(info)]
+    wanted = [producer(tensor) for signature in signatures.values()
+              for info in (*signature.inputs.values(), *signature.outputs.values())
+              for tensor in named.tensors_of(info)]
     return prune.ancestors(prune.nodes_by_name(graph_def), wanted)
 
 

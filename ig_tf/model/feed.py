@@ -175,8 +175,10 @@ class Describer:
         shape, fixed = self._shape(node, index, put, filled)
         name, how = self._name(tensor, node, index, filled and filled.name)
         idle = self._idle(node, index, put) if shape.rank is None else None
+        guess = " (as many rows as all its components have)" if fixed and (
+            filled is None and self._have_as_many_rows(node, put)) else ""
         return Feed(tensor, name, source.type_of(node, index), shape,
-                    f"{self._origin(node, index, fixed)}; {how}", fixed, idle)
+                    f"{self._origin(node, index, fixed)}{guess}; {how}", fixed, idle)
 
     def _origin(self, node, index, fixed):
         source = SOURCES[node.op]
@@ -213,10 +215,22 @@ class Describer:
         if not element.rank:
             return element, None
         batch = element[0]
-        if source.what == "infeed" or (filled is not None and filled.batched) or (
-                batch is not None and self._made_behind(put, batch)):
+        batched = source.what == "infeed" or (
+            filled.batched if filled is not None else self._have_as_many_rows(node, put))
+        if batched or (batch is not None and self._made_behind(put, batch)):
             return tf.TensorShape([None]).concatenate(element[1:]), batch
         return element, None
+
+    def _have_as_many_rows(self, node, put):
+        """Whether all components, two or more, of what nothing in the graph fills begin with the
+        same size: nobody but a batch does that."""
+        source, shapes = SOURCES[node.op], []
+        if put or source.taken != ELEMENT or source.what not in ("iterator", "queue"):
+            return False
+        while source.type_of(node, len(shapes)) is not None:
+            shapes.append(self._element(node, len(shapes), put))
+        sizes = {shape[0] if shape.rank else None for shape in shapes}
+        return len(shapes) > 1 and len(sizes) == 1 and None not in sizes
 
     def _element(self, node, index, put):
         source = SOURCES[node.op]

@@ -35,23 +35,24 @@ def component(edges, scope, node, index):
       index: which output.
 
     Returns:
-      A `Component`.
+      A `Component`, or None where the graph has no data set for it (frozen, or chosen by
+      a handle).
     """
     handle = edges.back(scope.inputs(node)[0]) if scope.inputs(node) else ""
     iterator = edges.node(handle)
     if iterator is None:
-        return Component(None, False)
+        return None
     if iterator.op == "OneShotIterator":
         function = edges.functions.get(attribute(iterator, "dataset_factory").func.name)
         if function is None:
-            return Component(None, False)
+            return None
         return _Walk(edges).follow(BodyScope(function), _result(function, 0), index, False)
     for maker_node in edges.nodes.values():
         if maker_node.op == "MakeIterator":
             dataset, target = scope.inputs(maker_node)
             if edges.back(target) == handle:
                 return _Walk(edges).follow(scope, dataset, index, False)
-    return Component(None, False)
+    return None
 
 
 def _result(function, index):

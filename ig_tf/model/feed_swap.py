@@ -9,7 +9,7 @@ from ig_tf.errors import GraphError
 from ig_tf.model.edges import Edges, data_of
 from ig_tf.model.feed import Describer, Search
 from ig_tf.model.feed_names import unique
-from ig_tf.model.feed_ops import gate_of, is_fed_by_itself
+from ig_tf.model.feed_ops import UNPACKS, gate_of, is_fed_by_itself
 from ig_tf.model.nodes import canonical, producer
 
 
@@ -27,13 +27,24 @@ def found(graph_def, outputs, given=(), taken=()):
       constant count only where they are taken. Nothing is looked for behind a dequeue.
     """
     edges = Edges(graph_def, given)
-    tensors = Search(edges).frontier(outputs)
+    tensors = _with_parts(edges, Search(edges).frontier(outputs))
     order = {name: position for position, name in enumerate(edges.nodes)}
     tensors.sort(key=lambda tensor: (order[producer(tensor)], int(tensor.rpartition(":")[2])))
     describer = Describer(graph_def, edges)
     feeds = [describer.feed(tensor) for tensor in tensors]
     names = unique([feed.name for feed in feeds], taken)
     return tuple(dataclasses.replace(feed, name=name) for feed, name in zip(feeds, names))
+
+
+def _with_parts(edges, tensors):
+    """All parts of a sparse tensor of which some are read: a signature takes it whole."""
+    found = dict.fromkeys(tensors)
+    for tensor in tensors:
+        node = edges.node(tensor)
+        parts = [f"{node.name}:{index}" for index in range(len(UNPACKS.get(node.op, ())))]
+        if not edges.given.intersection(parts):
+            found.update(dict.fromkeys(parts))
+    return list(found)
 
 
 def swap(graph_def, feeds, scope=""):

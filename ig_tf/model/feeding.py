@@ -8,7 +8,7 @@ should be asked for (keep_prob) are fixed, by feeds.py.
 import dataclasses
 
 from ig_tf.errors import SignatureError
-from ig_tf.model import feeds, named, prune
+from ig_tf.model import feed_sparse, feeds, named, prune
 from ig_tf.model.nodes import canonical, producer
 
 
@@ -20,12 +20,16 @@ class Fed:
       graph_def: GraphDef.
       inputs, outputs: {key: tensor name or TensorInfo}.
       notes: sentences that say what was chosen.
+      feeds: the `Feed`s that were swapped for placeholders.
+      fixes: the `Fix`es that were made.
     """
 
     graph_def: object
     inputs: dict
     outputs: dict
     notes: tuple = ()
+    feeds: tuple = ()
+    fixes: tuple = ()
 
 
 def fed(graph_def, asked):
@@ -48,7 +52,7 @@ def fed(graph_def, asked):
     named.refuse_missing(graph_def, outputs, "output")
     named.refuse_missing(graph_def, given or {}, "input")
     made = _swapped(Fed(graph_def, given or {}, outputs), asked)
-    missing = _unfed(made)
+    missing = unfed(made)
     if given is None and missing:
         added = named.tensors(missing, "input")
         listed = ", ".join(f"{key}={tensor}" for key, tensor in added.items())
@@ -57,7 +61,8 @@ def fed(graph_def, asked):
     elif missing:
         raise SignatureError(
             f"the outputs need {', '.join(map(repr, missing))} to be fed, and no input is that: "
-            f"name it with --inputs too.\n{named.candidates(graph_def)}")
+            "name it with --inputs too, or set a scalar with --fix=NAME:VALUE.\n"
+            f"{named.candidates(graph_def)}")
     if not made.inputs:
         raise SignatureError(f"nothing that could be fed leads to {', '.join(_names(outputs))}."
                              f"\n{named.candidates(graph_def)}")
@@ -81,7 +86,9 @@ def _swapped(made, asked):
     swapped = {key: canonical(tensor) for key, tensor in prepared.inputs.items()}
     inputs = {key: swapped.pop(key, info) for key, info in made.inputs.items()}
     outputs = {key: _renamed(info, stands) for key, info in made.outputs.items()}
-    return Fed(prepared.graph_def, {**inputs, **swapped}, outputs, tuple(prepared.notes))
+    swapped = feed_sparse.inputs_of([one for one in prepared.feeds if one.name in swapped], swapped)
+    return Fed(prepared.graph_def, {**inputs, **swapped}, outputs, tuple(prepared.notes),
+               prepared.feeds, prepared.fixes)
 
 
 def _renamed(info, replaced):
@@ -108,7 +115,7 @@ def _behind(made):
     return {name: node for name, node in nodes.items() if name in behind}
 
 
-def _unfed(made):
+def unfed(made):
     """Tensors of placeholders that the outputs need and that no input is, in order."""
     inputs = set(map(producer, _names(made.inputs)))
     return [name + ":0" for name, node in _behind(made).items()

@@ -13,6 +13,7 @@ from ig_tf.model import fixes
 from ig_tf.model.edges import Edges, data_of
 from ig_tf.model.feed import Feed
 from ig_tf.model.feed_choice import select
+from ig_tf.model.feed_ops import UNPACKS
 from ig_tf.model.feed_shapes import fixed_batches, freed
 from ig_tf.model.feed_swap import cut_edges, found, still_needed, swap
 from ig_tf.model.fixes import Fix, required
@@ -112,8 +113,10 @@ def _refuse_taken(wanted, taken):
 
 
 def _refuse_idle(graph, outputs, wanted):
-    """An input that no output depends on would be asked for in vain."""
+    """An input that no output depends on would be asked for in vain; but a sparse tensor is taken
+    whole."""
     edges = Edges(graph)
+    wanted = [one for one in wanted if edges.node(one.tensor).op not in UNPACKS]
     read = {value for name in edges.path(outputs) for value in data_of(edges.nodes[name])}
     for one in wanted:
         if one.tensor not in read | {canonical(value) for value in outputs}:

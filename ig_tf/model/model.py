@@ -32,8 +32,9 @@ class Model:
       explained: a SignatureDef in place of the named one, where inputs were swapped or the
         outputs were named by tensor; None for the model's own.
       working: GraphDef in which these inputs are placeholders and scalars are fixed, or None.
-      feeds: the `Feed`s that were swapped in it.
-      fixes: the `Fix`es that were made in it.
+      feeds: the `Feed`s that were swapped, in it or, where the model became a SavedModel by being
+        read, in the model itself.
+      fixes: the `Fix`es that were made there.
       files: {place in the SavedModel: file to take it from}, variables and assets among them; a
         folder stands for an empty one.
       owner: what must live as long as the model (a temporary folder), or None.
@@ -128,7 +129,8 @@ class Model:
         found = {"feeds": {one.tensor + _shape_text(one.shape): one.name for one in self.feeds},
                  "fixes": {one.placeholder: one.described()["value"] for one in self.fixes}}
         if self.signature_name == NAMED_OUTPUTS:
-            own = {self.signature.inputs[one.name].name: one.tensor for one in self.feeds}
+            inputs = self.inputs()
+            own = {inputs[one.name]: one.tensor for one in self.feeds}
             found["outputs"] = {key: own.get(name, name) for key, name in self.outputs().items()}
         return found
 

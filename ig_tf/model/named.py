@@ -7,13 +7,13 @@ from google.protobuf import message
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from ig_tf.errors import IgTfError, SignatureError
-from ig_tf.model import ops, prune
+from ig_tf.model import feed_ops, ops, prune
 from ig_tf.model.nodes import canonical, data, producer
 
 PREDICT = "tensorflow/serving/predict"
 _SHOWN = 12  # candidates of a kind
 # What comes out of them is fed by the training process, which a caller is not.
-SOURCES = ("QueueDequeue", "ReaderRead", "IteratorGetNext", "Unstage", "StackPop")
+SOURCES = tuple(feed_ops.SOURCES)
 # They end a model or measure it; what they read may be what it answers.
 _ENDS = ("ArgMax", "ArgMin", "TopK", "InTopK", "Equal", "NotEqual", "Greater", "Less", "Round",
          "SoftmaxCrossEntropy", "SparseSoftmaxCrossEntropy", "Assert", "Print", "Save", "Shape",

@@ -176,6 +176,23 @@ def _of_object(owner, metadata, name):
                         metadata.get("sparse_inputs", {})), function, outputs
 
 
+def _arguments(signature):
+    """{argument: (tensor name, tf.TensorSpec)}; of a sparse input three, as TensorFlow 2 has it."""
+    import tensorflow as tf
+    found = {}
+    for key, info in sorted(signature.inputs.items()):
+        shape, dtype = tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype)
+        if info.WhichOneof("encoding") == "coo_sparse":
+            parts = {"indices": ([None, shape.rank], tf.int64), "values": ([None], dtype),
+                     "dense_shape": ([shape.rank], tf.int64)}
+            found.update({f"{key}_{part}": (getattr(info.coo_sparse, f"{part}_tensor_name"),
+                                            tf.TensorSpec(*of_part, f"{key}_{part}"))
+                          for part, of_part in parts.items()})
+        else:
+            found[key] = info.name, tf.TensorSpec(shape, dtype, key)
+    return found
+
+
 def _by_session(path, metadata):
     """As TensorFlow 1 loads it: a model of which another signature waits for what nobody feeds
     (a queue, keep_prob) is refused as a whole by `tf.saved_model.load`.
@@ -191,12 +208,13 @@ def _by_session(path, metadata):
 
     def open_signature(name):
         signature = meta_graph.signature_def[name]
-        specs = {key: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype), key)
-                 for key, info in sorted(signature.inputs.items())}
+        arguments = _arguments(signature)
+        specs = sparse.specs({key: spec for key, (_, spec) in arguments.items()},
+                             metadata.get("sparse_inputs", {}))
         fetches = {key: info.name for key, info in signature.outputs.items()}
 
         def function(**tensors):
-            fed = {signature.inputs[key].name: value.numpy() for key, value in tensors.items()}
+            fed = {arguments[key][0]: value.numpy() for key, value in tensors.items()}
             return {key: tf.constant(value) for key, value in session.run(fetches, fed).items()}
 
         return specs, function, {key: tf.as_dtype(info.dtype).name

@@ -148,6 +148,7 @@ def _versus(index, labels):
 
 def _point(point, answer, row, vocabulary):
     scores, tokens, kind = answer[f"attributions/{point['name']}"][row], None, point["kind"]
+    scores = scores + 0.0  # a zero has no sign
     if f"tokens/{point['name']}" in answer:
         kind = "tokens"
         length = int(answer[f"length/{point['name']}"][row])

@@ -88,11 +88,28 @@ def padding_many():
     words_network(queue.dequeue_many(BATCH))
 
 
+def padding_one():
+    queue = _filled(tf.PaddingFIFOQueue(30, [tf.int64], [[None]]), _record()["ids"])
+    words_network(tf.expand_dims(queue.dequeue(), 0))
+
+
 def shuffle_many():
     parsed = _record()
     label, rows = tf.train.shuffle_batch([parsed["label"], parsed["features"]], BATCH, 50, 10)
     tf.identity(label, name="labels")
     network(rows)
+
+
+def shuffle_up_to():
+    parsed = _record()
+    rows, _ = tf.train.shuffle_batch([parsed["features"], parsed["label"]], BATCH, 50, 10,
+                                     allow_smaller_final_batch=True)
+    network(rows)
+
+
+def shuffle_one():
+    queue = _filled(tf.RandomShuffleQueue(30, 10, [tf.float32], [[4]]), _record()["features"])
+    network(tf.expand_dims(queue.dequeue(), 0))
 
 
 def priority_many():
@@ -101,6 +118,20 @@ def priority_many():
                     parsed["features"])
     _, rows = queue.dequeue_many(BATCH)
     network(rows)
+
+
+def priority_up_to():
+    parsed = _record()
+    queue = _filled(tf.PriorityQueue(30, [tf.float32], [[4]]), parsed["label"],
+                    parsed["features"])
+    network(queue.dequeue_up_to(BATCH)[1])
+
+
+def priority_one():
+    parsed = _record()
+    queue = _filled(tf.PriorityQueue(30, [tf.float32], [[4]]), parsed["label"],
+                    parsed["features"])
+    network(tf.expand_dims(queue.dequeue()[1], 0))
 
 
 def batch_join():
@@ -158,12 +189,38 @@ def unstage():
     network(rows[0] if isinstance(rows, (list, tuple)) else rows)
 
 
-def infeed():
+def _tpu_ops():
+    """Where 1.15 has them, else where 2.x has."""
     try:
         from tensorflow.python.tpu.ops import tpu_ops
     except ImportError:
         from tensorflow.python.ops import gen_tpu_ops as tpu_ops
-    rows, _ = tpu_ops.infeed_dequeue_tuple([tf.float32, tf.int32], [[BATCH, 4], [BATCH]])
+    return tpu_ops
+
+
+def infeed():
+    rows, _ = _tpu_ops().infeed_dequeue_tuple([tf.float32, tf.int32], [[BATCH, 4], [BATCH]])
+    network(rows)
+
+
+def infeed_one():
+    network(_tpu_ops().infeed_dequeue(tf.float32, [BATCH, 4]))
+
+
+def map_unstage():
+    """Batches under keys; whichever is there is taken."""
+    from tensorflow.python.ops import data_flow_ops
+    area = data_flow_ops.MapStagingArea([tf.float32], [[None, 4]])
+    area.put(tf.constant(0, tf.int64), [tf.train.batch([_record()["features"]], BATCH)], [0])
+    _, rows = area.get()
+    network(rows[0] if isinstance(rows, (list, tuple)) else rows)
+
+
+def iterator_of_a_handle():
+    """Which data set it is comes with each run, as a string."""
+    handle = tf.placeholder(tf.string, [], "handle")
+    rows, _ = tf.data.Iterator.from_string_handle(
+        handle, (tf.float32, tf.int64), ([BATCH, 4], [BATCH])).get_next()
     network(rows)
 
 
@@ -220,10 +277,12 @@ def sparse_iterator():
         tf.data.make_initializable_iterator(dataset).get_next()))
 
 
-GRAPHS = (fifo_many, fifo_up_to, fifo_one, fifo_element, padding_up_to, padding_many, shuffle_many,
-          priority_many, batch_join, batch_of_batches, reader_read, reader_read_up_to, iterator,
-          one_shot_iterator, unstage, infeed, condition_of_queues, selected_queue, waits_for_queue,
-          fixed_rows, sparse_batch, sparse_iterator)
+GRAPHS = (fifo_many, fifo_up_to, fifo_one, fifo_element, padding_many, padding_up_to, padding_one,
+          shuffle_many, shuffle_up_to, shuffle_one, priority_many, priority_up_to, priority_one,
+          batch_join, batch_of_batches, reader_read, reader_read_up_to, iterator,
+          one_shot_iterator, iterator_of_a_handle, unstage, map_unstage, infeed, infeed_one,
+          condition_of_queues, selected_queue, waits_for_queue, fixed_rows, sparse_batch,
+          sparse_iterator)
 
 
 def graph_def(build):

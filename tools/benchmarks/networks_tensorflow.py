@@ -65,16 +65,20 @@ def _gru_affine(weights, x):
 
 
 def _gru_rest(weights, frontier):
-    """Gates in the order of torch.nn.GRU: reset, update, new."""
+    """Gates in the order of torch.nn.GRU: reset, update, new; the steps come out of a TensorArray,
+    as those of tf.nn.dynamic_rnn and Keras do."""
     steps = frontier[0].shape[1]
     projected = tf.transpose(frontier[0], [1, 0, 2])
     start = tf.zeros([tf.shape(projected)[1], 128], projected.dtype)
+    inputs = tf.TensorArray(projected.dtype, steps).unstack(projected)
 
     def step(time, state):
-        mine = tf.gather(projected, time)
+        mine = inputs.read(time)
         recurrent = tf.nn.bias_add(tf.matmul(state, weights["state"]), weights["state_bias"])
-        reset, update = tf.split(tf.sigmoid(mine[:, :256] + recurrent[:, :256]), 2, 1)
-        new = tf.tanh(mine[:, 256:] + reset * recurrent[:, 256:])
+        reset, update, new = tf.split(mine, 3, 1)
+        again = tf.split(recurrent, 3, 1)
+        reset, update = tf.sigmoid(reset + again[0]), tf.sigmoid(update + again[1])
+        new = tf.tanh(new + reset * again[2])
         return time + 1, (1 - update) * new + update * state
 
     state = tf.while_loop(lambda time, _: time < steps, step, (0, start),
@@ -129,8 +133,9 @@ def _normed(weights, x, name, stride):
     """Convolution and batch norm as it is after training: a scale and a shift."""
     kernel = weights[name]
     before, after = ((kernel.shape[0] - 1) // 2, kernel.shape[0] // 2)
-    padding = [[0, 0], [before, after], [before, after], [0, 0]]
-    x = tf.nn.conv2d(x, kernel, stride, padding)
+    if stride > 1:  # as torch does it; "SAME" would start elsewhere
+        x = tf.pad(x, [[0, 0], [before, after], [before, after], [0, 0]])
+    x = tf.nn.conv2d(x, kernel, stride, "VALID" if stride > 1 else "SAME")
     ones = tf.ones([kernel.shape[-1]], x.dtype)
     return tf.compat.v1.nn.fused_batch_norm(
         x, weights[f"{name}_scale"], weights[f"{name}_shift"], tf.zeros_like(ones), ones,
