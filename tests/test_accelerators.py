@@ -101,8 +101,8 @@ def compiled(name, folder, count):
     return stablehlo.compiled(str(folder / f"fixed_{count}"))
 
 
-@pytest.mark.parametrize("count", [2, 3])
-@pytest.mark.parametrize("name", ["digits_cnn", "review_tokens", "recurrent"])
+@pytest.mark.parametrize("name, count", [("digits_cnn", 3), ("review_tokens", 2),
+                                         ("recurrent", 3)])
 def test_the_whole_signature_compiles(name, count, tmp_path):
     """jit_compile: XLA compiles all of it, or fails; the numbers are those of the plain model."""
     function, specs, keys, left_out = compiled(name, tmp_path, count)

@@ -31,8 +31,7 @@ def profile(dtype, **more):
     return RuntimeProfile("half", compute_dtype=dtype, **more)
 
 
-@pytest.mark.parametrize("steps", [1, 1024])
-@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("dtype, steps", [("bfloat16", 1024), ("float16", 1)])
 def test_a_linear_model_is_rounded_once(dtype, steps, tmp_path):
     """The gradient is the kernel, rounded. Sums of as many steps as one likes stay in float32, in
     which half precision would count no further than to 2 ** BITS."""
@@ -46,8 +45,7 @@ def test_a_linear_model_is_rounded_once(dtype, steps, tmp_path):
     np.testing.assert_allclose(found["prediction"], (x @ KERNEL)[:, 0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", builders.SAVERS)
-@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("dtype, kind", zip(HALF, builders.SAVERS))
 def test_what_is_narrow_and_what_is_not(dtype, kind, tmp_path):
     builders.SAVERS[kind](tmp_path / "model", curved, {"x": spec([None, 6], tf.float32)},
                           {"first": FIRST, "second": SECOND})
@@ -66,8 +64,7 @@ def test_what_is_narrow_and_what_is_not(dtype, kind, tmp_path):
     assert {"shape": [-1, 6], "dtype": "float32"} == metadata["outputs"]["attributions/x"]
 
 
-@pytest.mark.parametrize("dtype", HALF)
-@pytest.mark.parametrize("xla", [False, True])
+@pytest.mark.parametrize("dtype, xla", [("bfloat16", True), ("float16", False)])
 def test_the_error_is_that_of_the_roundings(dtype, xla, tmp_path):
     """Against float32: some roundings along the path and back."""
     given = profile(dtype, **({"xla": True, "batch_buckets": (4,)} if xla else {}))
@@ -86,8 +83,8 @@ def test_the_error_is_that_of_the_roundings(dtype, xla, tmp_path):
     assert np.all(found["completeness_error"] <= bound + 1e-4)
 
 
-@pytest.mark.parametrize("name", ["digits_cnn", "review_tokens"])
-def test_a_trained_model_in_bfloat16(name, tmp_path):
+def test_a_trained_model_in_bfloat16(tmp_path):
+    name = "review_tokens"
     ask = {key: value[:12] for key, value in read_examples(name)[0].items()}
     answers = []
     for dtype in ("float32", "bfloat16"):
@@ -98,8 +95,8 @@ def test_a_trained_model_in_bfloat16(name, tmp_path):
     key, = (key for key in full if key.startswith("attributions/"))
     axes = tuple(range(1, full[key].ndim))
     share = np.abs(narrow[key] - full[key]).sum(axes) / np.abs(full[key]).sum(axes)
-    # Eight layers there and back, each rounded twice, errors adding up as they do by chance.
-    assert 0 < np.median(share) < np.sqrt(2 * 16) * 2.0 ** -8
+    # Four layers there and back, each rounded twice, errors adding up as they do by chance.
+    assert 0 < np.median(share) < np.sqrt(2 * 8) * 2.0 ** -8
     np.testing.assert_array_equal(full["prediction"], narrow["prediction"])
 
 
