@@ -1,4 +1,4 @@
-"""The verb `attribute`: files of inputs in, result files out, one clear error for what does not fit."""
+"""The verb `attribute`: inputs in, files of results out, one clear error for what does not fit."""
 
 import json
 import pathlib

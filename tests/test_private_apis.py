@@ -113,7 +113,7 @@ def test_what_has_a_gradient_can_be_differentiated_and_what_has_none_cannot():
 
 
 def test_a_custom_gradient_whose_python_is_gone_is_none():
-    """A loaded silu is an IdentityN with a name that no registry knows: why copies drop the name."""
+    """A loaded silu is an IdentityN with a name that no registry knows: so copies drop the name."""
     with tf.Graph().as_default() as graph:
         x = tf1.placeholder(tf.float32, [None])
         definition = tf.identity_n([x])[0].op.node_def

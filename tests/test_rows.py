@@ -978,7 +978,7 @@ def in_parts(strategy):
 
 
 def parts_of_bags(ids):
-    return tf1.nn.safe_embedding_lookup_sparse([shared(3, 2), shared(3, 2, seed=2)], sparse(ids), None,
+    return tf1.nn.safe_embedding_lookup_sparse([shared(3, 2), shared(3, 2, seed=2)], sparse(ids),
                                                combiner="sum")
 
 
