@@ -206,6 +206,20 @@ def test_a_job_in_a_folder_that_cannot_be_written(served, tmp_path):
         job.run(job.Job(str(served), str(tmp_path / "rows.jsonl"), "/proc/ig_tf/job"))
 
 
+def test_a_job_whose_files_cannot_be_removed(served, tmp_path, monkeypatch):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps(job_models.rows(1)[0]) + "\n")
+    job.run(job.Job(str(served), str(rows), str(tmp_path / "out")))
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    with pytest.raises(JobError, match="cannot be changed: .*Permission denied"):
+        job.run(job.Job(str(served), str(rows), str(tmp_path / "out"), batch_size=2, limit=1),
+                overwrite=True)
+
+
 @pytest.mark.parametrize("name", ["with spaces", "ünïcode 模型", "new\nline", "a'b\"c",
                                   "-dash", "%s{}#?&"])
 def test_names_of_folders_and_files(tmp_path, name):

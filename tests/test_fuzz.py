@@ -23,7 +23,7 @@ def fixture_models(tmp_path_factory):
 
 @pytest.fixture(name="files", scope="module")
 def fixture_files(models, tmp_path_factory):
-    return cases.Sound(str(tmp_path_factory.mktemp("sound")), models["words_2"])
+    return cases.Sound(str(tmp_path_factory.mktemp("sound")), models)
 
 
 def judged(case, base, number, folder):
@@ -39,6 +39,34 @@ def test_changed_files(files, tmp_path, case, count):
         (tmp_path / str(number)).mkdir()
         found.append(judged(case, files, number, tmp_path / str(number)))
     assert set(found) == {"refused", "answered"}  # neither all nor none
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "npz", "tfrecord"])
+def test_what_is_changed_was_right(files, tmp_path, ending):
+    (tmp_path / f"rows.{ending}").write_bytes(files.inputs[ending])
+    found = ig_tf.attribute(files.loaded(ending), str(tmp_path / f"rows.{ending}"))
+    assert len(found) in (2, 3) and all(np.isfinite(result.prediction) for result in found)
+
+
+def test_a_call_that_gives_less_than_is_read(models, tmp_path):
+    def drop(meta_graph):
+        functions = {function.signature.name: function
+                     for function in meta_graph.graph_def.library.function}
+        for function in functions.values():
+            for node in function.node_def:
+                if node.op == "StatefulPartitionedCall":
+                    called = functions[node.attr["f"].func.name]
+                    del called.signature.output_arg[:]
+                    called.ret.clear()
+
+    with pytest.raises(GraphError, match="which the function that is called there does not give"):
+        ig_tf.instrument(ig_tf.load(changed(models, "dense_2", tmp_path, drop)), steps=2)
+
+
+@pytest.mark.parametrize("index", [2**70, [2**63], [None], [True]])
+def test_an_index_that_is_no_index(index):
+    with pytest.raises(ResultsError, match="'index' must be whole numbers"):
+        results.result_of({"id": "a", "status": "converged", "target": {"index": index}})
 
 
 def test_changed_records(files):

@@ -223,7 +223,11 @@ class _Body:
         output, _, index = rest.partition(":")
         if self.worker._callee(node) is not None:
             position = self._call_output(node, output, index)
-            return self.worker.tensors[f"{self.prefix}/{head}:{position}"]
+            full = f"{self.prefix}/{head}:{position}"
+            if full not in self.worker.tensors:
+                raise GraphError(f"function {self.function.signature.name!r} reads {value!r}, "
+                                 "which the function that is called there does not give.")
+            return self.worker.tensors[full]
         if head not in self.offsets:
             self.offsets[head] = registry.output_offsets(self._instantiated(node))[0]
         if output not in self.offsets[head]:
@@ -234,7 +238,8 @@ class _Body:
         if node.op in CALLS:  # one output argument, a list
             return int(index or 0)
         callee = self.worker.functions[node.op]
-        return [a.name for a in callee.signature.output_arg].index(output)
+        names = [argument.name for argument in callee.signature.output_arg]
+        return names.index(output) if output in names else len(names)
 
     def side_effects(self):
         """Control edges from what the function does besides computing its outputs."""

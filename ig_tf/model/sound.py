@@ -9,8 +9,8 @@ import collections
 import functools
 import math
 
+import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
-from tensorflow.python.framework import dtypes
 
 from ig_tf.errors import ArtifactError
 from ig_tf.model import ops
@@ -194,7 +194,7 @@ def _wrong_constant(tensor, stated):
         _wrong_shape(tensor.tensor_shape, 0))
     if wrong:
         return f"a constant of {wrong}"
-    dtype = dtypes.as_dtype(tensor.dtype)
+    dtype = tf.as_dtype(tensor.dtype)
     count = math.prod(dim.size for dim in tensor.tensor_shape.dim)
     if count * max(dtype.size or 1, 1) > _MOST_BYTES:
         return f"a constant of {count:,} numbers"

@@ -75,7 +75,7 @@ def side(score: float) -> str:
     return "against" if score < 0 else "none"
 
 
-def strength(scores: np.ndarray, scale: float) -> np.ndarray:
+def strength(scores: np.ndarray | float, scale: float) -> np.ndarray:
     """|scores| / scale, at most 1; 0 where there is no number or no scale.
 
     Args:

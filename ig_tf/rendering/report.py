@@ -73,8 +73,8 @@ def cards(results: Sequence[Result], look: Look, beside: Beside | None = None
           ) -> Iterator[Html]:
     """A card an example; rows that explain several outputs of one input begin with a matrix."""
     numbered = enumerate(results, start=1)
-    for _, rows in itertools.groupby(numbered, key=lambda pair: pair[1].id):
-        rows = list(rows)
+    for _, together in itertools.groupby(numbered, key=lambda pair: pair[1].id):
+        rows = list(together)
         matrix = alignment.gathered([result for _, result in rows])
         first = None if matrix is None else join([
             element("h4", f"All {len(rows):,} outputs of this example"),

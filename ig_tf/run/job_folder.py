@@ -54,9 +54,10 @@ class JobFolder:
         self._require_own()
         try:
             os.makedirs(self._job("shards"), exist_ok=True)
+            opened = open(self._job("lock"), "a", encoding="utf-8")
         except OSError as error:
             raise JobError(f"cannot make the folder {self.path!r}: {error}") from error
-        with open(self._job("lock"), "a", encoding="utf-8") as lock:
+        with opened as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -97,10 +98,19 @@ class JobFolder:
             raise JobError(
                 f"{self.path!r} holds another job: {_difference(before, plan, changed[0])}. Name "
                 "another folder, or give --overwrite to begin anew.")
-        if before != plan:
-            self._clear()
-            write_file(self._job("plan.json"), dump(plan, indent=1))
-        self.sweep()
+        with self._changing():
+            if before != plan:
+                self._clear()
+                write_file(self._job("plan.json"), dump(plan, indent=1))
+            self.sweep()
+
+    @contextlib.contextmanager
+    def _changing(self):
+        """What the file system refuses is said as an error of the job."""
+        try:
+            yield
+        except OSError as error:
+            raise JobError(f"{self.path!r} cannot be changed: {error}") from error
 
     def sweep(self):
         """Removes what processes that were killed had begun to write; nobody may be writing."""
@@ -154,7 +164,7 @@ class JobFolder:
 
     def reopen(self):
         """Takes the manifest away while shards are missing."""
-        with contextlib.suppress(FileNotFoundError):
+        with self._changing(), contextlib.suppress(FileNotFoundError):
             os.unlink(self.results(MANIFEST))
 
 

@@ -89,6 +89,9 @@ def target_row(target: Target) -> dict[str, Any]:
 def target_of(row: dict[str, Any]) -> Target:
     """The target that a JSON object holds; a list as index becomes a tuple."""
     index = take(row, "index", (int, list, type(None)), None)
+    numbers = index if isinstance(index, list) else [] if index is None else [index]
+    if not all(type(one) is int and abs(one) < 2**63 for one in numbers):
+        raise ResultsError(f"'index' must be whole numbers of 64 bits, not {numbers[:5]}")
     return Target(
         output=take(row, "output", (str,), ""),
         index=tuple(int(v) for v in index) if isinstance(index, list) else index,

@@ -38,7 +38,7 @@ def pack(array: np.ndarray) -> dict[str, Any]:
     return {
         "shape": list(array.shape),
         "dtype": array.dtype.name,
-        "base64": base64.b64encode(little).decode("ascii"),
+        "base64": base64.b64encode(little.tobytes()).decode("ascii"),
     }
 
 

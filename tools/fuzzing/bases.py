@@ -34,7 +34,10 @@ def small(folder):
     words = np.array([b"plum", b"fig"], object)
     made = {"dense_2": (_dense_2, {"x": x}), "dense_1": (_dense_1, {"x": x}),
             "branches_2": (_branches_2, {"x": x}), "loop_1": (_loop_1, {"x": x}),
-            "words_2": (_words_2, {"words": words, "x": x})}
+            "words_2": (_words_2, {"words": words, "x": x}),
+            "columns_2": (_columns_2, {"word": words, "number": x[:, 0]}),
+            "examples_2": (_examples_2, {"examples": np.array(
+                [example(x=row) for row in x], object)})}
     found = []
     for name, (make, inputs) in made.items():
         path = folder / name
@@ -43,6 +46,18 @@ def small(folder):
                 make(path)
         found.append(Base(name, str(path), inputs))
     return found
+
+
+def example(**features):
+    """A serialized tf.Example of floats and texts."""
+    import tensorflow as tf
+    made = tf.train.Example()
+    for name, value in features.items():
+        if isinstance(value, str):
+            made.features.feature[name].bytes_list.value.append(value.encode())
+        else:
+            made.features.feature[name].float_list.value.extend(value)
+    return made.SerializeToString()
 
 
 def zoo(folder):
@@ -104,6 +119,29 @@ def _words_2(path):
 
     _save_2(path, serve, [tf.TensorSpec([None], tf.string, "words"),
                           tf.TensorSpec([None, 3], tf.float32, "x")], vectors=vectors, table=table)
+
+
+def _columns_2(path):
+    import tensorflow as tf
+    vectors = tf.Variable(_weights(5, 3))
+
+    def serve(word, number):
+        found = tf.gather(vectors, tf.strings.to_hash_bucket_fast(word, 5))
+        return {"score": tf.reduce_sum(tf.tanh(found * number[:, None]), 1)}
+
+    _save_2(path, serve, [tf.TensorSpec([None], tf.string, "word"),
+                          tf.TensorSpec([None], tf.float32, "number")], vectors=vectors)
+
+
+def _examples_2(path):
+    import tensorflow as tf
+    weights = tf.Variable(_weights(3, 1))
+
+    def serve(examples):
+        x = tf.io.parse_example(examples, {"x": tf.io.FixedLenFeature([3], tf.float32)})["x"]
+        return {"score": tf.tanh(tf.matmul(x, weights))[:, 0]}
+
+    _save_2(path, serve, [tf.TensorSpec([None], tf.string, "examples")], weights=weights)
 
 
 def _save_1(path, x, score):

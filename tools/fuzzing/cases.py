@@ -202,7 +202,7 @@ def of_input(sound, number, folder, say):
     file.write_bytes(data)
     say("ig_tf")
     try:
-        found = attribute.attribute(sound.loaded, str(file))
+        found = attribute.attribute(sound.loaded(ending), str(file))
     except IgTfError as error:
         return "refused", f"{type(error).__name__}: {error}", [f"{ending}: {name}"]
     return "answered", f"{len(found)} rows", [f"{ending}: {name}"]
@@ -238,63 +238,71 @@ def of_results(sound, number, folder, say):
 
 
 class Sound:
-    """An instrumented model with files of inputs and results, all of them right.
+    """Instrumented models with files of inputs and results, all of them right.
 
     Attributes:
-      model: its folder.
-      rows: records.
+      model: folder of the one that takes words and numbers.
+      rows: records of it.
       inputs: {ending: bytes} of input files.
       results: {"jsonl", "about", "npz": bytes}.
-      loaded: the `Artifact`, once it is asked for.
     """
 
-    def __init__(self, folder, base):
-        self.model = os.path.join(folder, "sound")
-        if not os.path.isdir(self.model):
-            _instrumented(base.folder, self.model)
-        names = sorted(base.inputs)
-        self.rows = [{name: _plain(base.inputs[name][row]) for name in names} for row in (0, 1, 0)]
-        self._loaded = None
-        self.inputs = self._input_files(pathlib.Path(folder))
-        self.results = self._result_files(pathlib.Path(folder))
+    def __init__(self, folder, models):
+        """In a folder of its own; `models`: {name: `Base`}."""
+        self._folder, self._loaded = pathlib.Path(folder), {}
+        self._bases = {"csv": models["columns_2"], "tfrecord": models["examples_2"],
+                       "jsonl": models["words_2"], "npz": models["words_2"]}
+        self.model = self._path(models["words_2"])
+        self.rows = _records(models["words_2"])
+        self.inputs = self._input_files()
+        self.results = self._result_files()
 
-    @property
-    def loaded(self):
+    def _path(self, base):
+        path = self._folder / base.name
+        if not path.is_dir():
+            _instrumented(base.folder, str(path))
+        return str(path)
+
+    def loaded(self, ending):
+        """The `Artifact` that takes files of this ending."""
         from ig_tf.run import artifact
-        self._loaded = self._loaded or artifact.load(self.model)
-        return self._loaded
+        base = self._bases[ending]
+        if base.name not in self._loaded:
+            self._loaded[base.name] = artifact.load(self._path(base))
+        return self._loaded[base.name]
 
-    def _input_files(self, folder):
+    def _input_files(self):
         import tensorflow as tf
         lines = "".join(json.dumps(row) + "\n" for row in self.rows)
-        table = "words,x\n" + "".join(f'{row["words"]},"{json.dumps(row["x"])}"\n'
-                                      for row in self.rows)
-        np.savez(folder / "rows.npz", words=np.array([row["words"] for row in self.rows]),
+        columns = _records(self._bases["csv"])
+        table = "number,word\n" + "".join(f"{row['number']},{row['word']}\n" for row in columns)
+        np.savez(self._folder / "rows.npz", words=np.array([row["words"] for row in self.rows]),
                  x=np.array([row["x"] for row in self.rows], np.float32))
-        with tf.io.TFRecordWriter(str(folder / "rows.tfrecord")) as writer:
-            for row in self.rows:
-                example = tf.train.Example()
-                example.features.feature["words"].bytes_list.value.append(row["words"].encode())
-                example.features.feature["x"].float_list.value.extend(row["x"])
-                writer.write(example.SerializeToString())
+        with tf.io.TFRecordWriter(str(self._folder / "rows.tfrecord")) as writer:
+            for raw in self._bases["tfrecord"].inputs["examples"]:
+                writer.write(raw)
         return {"jsonl": lines.encode(), "csv": table.encode(),
-                "npz": (folder / "rows.npz").read_bytes(),
-                "tfrecord": (folder / "rows.tfrecord").read_bytes()}
+                "npz": (self._folder / "rows.npz").read_bytes(),
+                "tfrecord": (self._folder / "rows.tfrecord").read_bytes()}
 
-    def _result_files(self, folder):
+    def _result_files(self):
         from ig_tf.run import attribute, results
         found = {}
         for ending in ("jsonl", "npz"):
-            file = folder / f"results.{ending}"
-            if not file.exists():
-                attribute.attribute(self.loaded, self.rows, str(file))
+            file = self._folder / f"results.{ending}"
+            attribute.attribute(self.loaded("jsonl"), self.rows, str(file))
             found[ending] = file.read_bytes()
-        found["about"] = results.about_path(folder / "results.jsonl").read_bytes()
+        found["about"] = results.about_path(self._folder / "results.jsonl").read_bytes()
         return found
 
 
+def _records(base):
+    return [{name: _plain(base.inputs[name][row]) for name in sorted(base.inputs)}
+            for row in (0, 1, 0)]
+
+
 def _plain(value):
-    value = value.tolist() if isinstance(value, np.ndarray) else value
+    value = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
     return value.decode() if isinstance(value, bytes) else value
 
 

@@ -166,7 +166,7 @@ def _child(kind, numbers, work, limits, zoo, only, write):
     models = bases.zoo(zoo) if kind == "zoo" else bases.small(work / "bases")
     models = [base for base in models if not only or base.name in only]
     sound = None if kind in ("model", "zoo") else cases.Sound(
-        tempfile.mkdtemp(dir=work), next(base for base in models if base.name == "words_2"))
+        tempfile.mkdtemp(dir=work), {base.name: base for base in bases.small(work / "bases")})
     for number in numbers:
         base = models[number % len(models)]
         folder = tempfile.mkdtemp(dir=work, prefix="case_")
