@@ -38,8 +38,8 @@ REDUCTIONS = {
 }
 
 _CLASSES = re.compile(rf"{TOP}[1-9]\d*|{TOP}|{ALL}")
-_FORMS = ("(A, or A-B for a difference), nor `topK` or `all` for several classes, nor one of these, "
-          f"`{EACH}`, {', '.join(REDUCTIONS)} for each axis, as in {EACH},{TOP}")
+_FORMS = ("(A, or A-B for a difference), nor `topK` or `all` for several classes, nor one of these "
+          f"or `{EACH}`, {', '.join(REDUCTIONS)} for each axis, as in {EACH},{TOP}")
 
 
 @dataclasses.dataclass(frozen=True)
