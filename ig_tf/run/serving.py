@@ -200,7 +200,7 @@ def _reason(body):
         return text[:300] or "no reason"
 
 
-_ADVICE = {
+_ADVICE: dict = {
     404: "The server has no such model, version or signature: see --model_name and the version "
          "directories, and that the served version is the instrumented one",
     503: "The server is up, but not this model yet (loading, or warming up), or its queue is full "
