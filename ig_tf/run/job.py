@@ -14,12 +14,13 @@ from ig_tf.errors import JobError, RecordError
 from ig_tf.run import artifact as artifacts
 from ig_tf.run import attribute, images, libraries, shard_files, shards, sources, tables
 from ig_tf.run.fields import Fields
-from ig_tf.run.job_folder import JobFolder
+from ig_tf.run.job_folder import ABOUT, SUMMARY, JobFolder
 from ig_tf.run.progress import Meter
 from ig_tf.run.records import Record
 from ig_tf.run.results import write_file
 from ig_tf.run.results_json import about_row
 from ig_tf.run.results_values import dump, load
+from ig_tf.run.summary import Summary
 from ig_tf.run.words import lines
 
 SHARD_RECORDS = 10_000
@@ -299,10 +300,19 @@ def _finish(context, folder, missing, seconds):
                "shards_done_before": len(notes) - len(missing), "seconds": round(seconds, 3),
                "records_per_second": round(now / seconds, 2), "output": folder.path}
     if summary["complete"]:
-        write_file(folder.results("_about.json"),
+        write_file(folder.results(ABOUT),
                    dump(about_row(attribute.about(context.loaded)), indent=1))
+        write_file(folder.results(SUMMARY), dump(_summary(folder, len(notes)), indent=1))
         folder.succeed(_manifest(context, totals, notes, seconds))
     return summary
+
+
+def _summary(folder, shards_done):
+    """The summaries of all shards as one, in their order: the same by whatever workers."""
+    found = Summary()
+    for number in range(shards_done):
+        found.merge(folder.summary(number))
+    return found.row()
 
 
 def _manifest(context, totals, notes, seconds):

@@ -13,7 +13,7 @@ import itertools
 import os
 
 from ig_tf.errors import JobError, RecordError
-from ig_tf.run import records, results, shard_files, tables
+from ig_tf.run import records, results, shard_files, summary, tables
 from ig_tf.run.results_values import dump
 
 WINDOW = 4  # batches that are read before they are answered: records of equal shapes go together
@@ -84,7 +84,7 @@ class Worker:
         schema = tables.schema(self._explainer.loaded, self._kept)
         name = shard.file(ending)
         path, dead = self._folder.results(name), self._folder.dead_letters(shard.number)
-        statuses, failed = collections.Counter(), 0
+        statuses, failed, whole = collections.Counter(), 0, summary.Summary()
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(dead)  # of a run that was killed
@@ -101,6 +101,7 @@ class Worker:
                         for result in found:
                             write(position, result, kept)
                             statuses[result.status] += 1
+                            whole.add(result, kept)
             size, digest = checksum(path)
         except OSError as error:
             raise JobError(f"{path}: cannot be written: {error}. Finished shards are kept: run the "
@@ -108,7 +109,7 @@ class Worker:
         return self._folder.finish(shard.number, {
             "file": name, "records": shard.stop - shard.start, "rows": statuses.total(),
             "statuses": dict(sorted(statuses.items())), "dead_letters": failed, "bytes": size,
-            "sha256": digest})
+            "sha256": digest}, whole.state())
 
     def _answered(self, shard):
         """Yields (position, file, item, results or Failure, kept) in the order of the input."""
