@@ -27,8 +27,10 @@ _INPUT = flags.DEFINE_string("input", None, "Files of inputs: a file, a folder, 
 _OUTPUT = flags.DEFINE_string(
     "output", None, "File to write: .jsonl or .npz. Or a folder (DIR/, or with --format), for a "
     "batch job.", required=True)
-_FORMAT = flags.DEFINE_enum("format", None, ["jsonl", "parquet", "tfrecord"], "Of a batch job's "
-                            "files. By default jsonl.")
+_FORMAT = flags.DEFINE_enum("format", None, ["jsonl", "parquet", "tfrecord", "csv"], "Of a batch "
+                            "job's files. By default jsonl; csv for --form=long only.")
+_FORM = flags.DEFINE_enum("form", "wide", ["wide", "long"], "Job: a row per result, or one per "
+                          "feature and token.")
 _COLUMNS = flags.DEFINE_list("columns", [], "INPUT=COLUMN,... for inputs of the model that are "
                              "called otherwise in the records (id=COLUMN too).")
 _KEEP = flags.DEFINE_list("keep", [], "Job: columns of the records that the results keep, for "
@@ -81,7 +83,7 @@ def _job():
         fields.columns_of(_COLUMNS.value), tuple(_KEEP.value), _image_range(), _BATCH.value,
         _SHARD.value, _ON_ERROR.value, _LIMIT.value, _LABELS.value, _VOCABULARY.value,
         _ROW_ERROR.value, _TARGET_COLUMN.value, _BASELINES.value,
-        tuple(flags.FLAGS.load_op_library), tuple(flags.FLAGS["import"].value))
+        tuple(flags.FLAGS.load_op_library), tuple(flags.FLAGS["import"].value), _FORM.value)
     summary = job.run(asked, _WORKERS.value, _OVERWRITE.value)
     print(json.dumps(summary))
     if not summary["complete"]:
@@ -92,7 +94,7 @@ def _job():
 
 def _one_file():
     from ig_tf.run import attribute, fields, words
-    for flag in (_KEEP, _WORKERS, _OVERWRITE, _ON_ERROR, _SHARD):
+    for flag in (_KEEP, _FORM, _WORKERS, _OVERWRITE, _ON_ERROR, _SHARD):
         if flag.present:
             raise RecordError(f"--{flag.name} belongs to a batch job: name a folder, "
                               "--output=DIR/.")

@@ -5,7 +5,7 @@ import functools
 
 from ig_tf.errors import RecordError
 from ig_tf.run import artifact as artifacts
-from ig_tf.run import answers, choices, records, requests, results, sparse
+from ig_tf.run import answers, choices, parsing, records, requests, results, sparse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +166,9 @@ def _shown_inputs(loaded, record, values):
         if isinstance(value, sparse.SparseRow):
             found[name] = value.shown()
         elif spec.dtype.name == "string" and value.ndim == 0:
-            parsed = records.example_features(value.item()) if None in record.values else {}
+            is_built = isinstance(value.item(), parsing.Built)
+            parsed = records.example_features(value.item()) if (
+                is_built or None in record.values) else {}
             found.update(parsed or {name: records.shown(value.item())})
         else:
             found[name] = records.shown(value)

@@ -25,7 +25,7 @@ from ig_tf.run.words import lines
 
 SHARD_RECORDS = 10_000
 _TRIED = 10  # records of a source of which one has to fit before anything is run
-_MEANING = ("format", "columns", "keep", "image_range", "shard_records", "limit", "labels",
+_MEANING = ("format", "form", "columns", "keep", "image_range", "shard_records", "limit", "labels",
             "vocabulary", "row_error", "target_column", "baselines")  # what decides the results
 
 
@@ -37,7 +37,8 @@ class Job:
       model: directory of an instrumented SavedModel.
       input: files, patterns and folders (`sources.find`).
       output: the folder.
-      format: jsonl, parquet or tfrecord.
+      format: jsonl, parquet, tfrecord, or csv in long form.
+      form: wide (a row per result), or long (one per feature or token, see long_form.py).
       columns: {input: column}.
       keep: columns of the records that the results keep.
       image_range: what black and white are for inputs of floats.
@@ -68,6 +69,7 @@ class Job:
     baselines: object = None
     op_libraries: tuple = ()
     modules: tuple = ()
+    form: str = "wide"
 
     def __post_init__(self):
         one = isinstance(self.input, (str, bytes)) or hasattr(self.input, "__fspath__")
@@ -99,10 +101,11 @@ def run(job, workers=1, overwrite=False, stream=None):
     began = time.monotonic()
     if job.on_error not in ("fail", "skip"):
         raise JobError(f"--on_error={job.on_error}: fail or skip.")
-    shard_files.require(job.format)
+    shard_files.require(job.format, job.form)
     folder = JobFolder(job.output)
     with folder.locked(), _until_sigterm() as stopped:
         context = Context.of(job, artifacts.load(job.model))
+        shard_files.opener(job.format, job.form, context.loaded, context.kept)  # names may clash
         folder.begin(plan_of(context), overwrite)
         missing = [shard for shard in context.shards() if folder.note(shard.number) is None]
         if missing:
@@ -169,8 +172,8 @@ class Context:
             self.loaded, lines(job.labels), lines(job.vocabulary), job.row_error,
             job.target_column, job.baselines)
         return shards.Worker(folder, sources.Stream(self.found, self.counts), explainer,
-                             fields_of(job, self.loaded), self.kept, job.format, job.batch_size,
-                             job.on_error == "skip", said)
+                             fields_of(job, self.loaded), self.kept, job.format, job.form,
+                             job.batch_size, job.on_error == "skip", said)
 
 
 def worker_elsewhere(job, counts, kept, said):
@@ -321,7 +324,7 @@ def _manifest(context, totals, notes, seconds):
     job, metadata = context.job, context.loaded.metadata
     return {
         **totals, "shards": notes,
-        "schema": tables.schema(context.loaded, context.kept),
+        "schema": shard_files.FORMS[job.form][0](context.loaded, context.kept),
         "model": {"path": os.path.abspath(job.model), "sha256": fingerprint(job.model),
                   "signature": metadata["source"]["signature"],
                   "target": metadata["target"]["text"]},

@@ -63,15 +63,16 @@ class Worker:
       explainer: an `Explainer`.
       fields: `Fields`.
       kept: {pass-through column: type}.
-      format: a row of `shard_files.FORMATS`.
+      format, form: rows of `shard_files.FORMATS` and `shard_files.FORMS`.
       batch_size: records per request; halved where memory runs out.
       skip: whether a record that fails costs a row of status error, and not the job.
       said: function(number of records just done, sentence or None).
     """
 
-    def __init__(self, folder, stream, explainer, fields, kept, format, batch_size, skip, said):
+    def __init__(self, folder, stream, explainer, fields, kept, format, form, batch_size, skip,
+                 said):
         self._folder, self._stream, self._explainer = folder, stream, explainer
-        self._fields, self._kept, self._format = fields, kept, format
+        self._fields, self._kept, self._format, self._form = fields, kept, format, form
         self._batch, self._skip, self._said = batch_size, skip, said
 
     def run(self, shard):
@@ -83,8 +84,8 @@ class Worker:
         Raises:
           JobError: a record failed, and none may; or a file cannot be written.
         """
-        opener, ending = shard_files.FORMATS[self._format]
-        schema = tables.schema(self._explainer.loaded, self._kept)
+        opener, ending = shard_files.opener(self._format, self._form, self._explainer.loaded,
+                                            self._kept)
         name = shard.file(ending)
         path, dead = self._folder.results(name), self._folder.dead_letters(shard.number)
         statuses, failed, whole = collections.Counter(), 0, summary.Summary()
@@ -93,7 +94,7 @@ class Worker:
                 os.unlink(dead)  # of a run that was killed
             with _aside(path) as aside, contextlib.ExitStack() as letters, contextlib.closing(
                     ahead(self._answered(shard))) as answered:
-                with opener(aside, schema) as write:
+                with opener(aside) as write:
                     for position, file, item, found, kept in itertools.chain.from_iterable(
                             answered):
                         if isinstance(found, Failure):
