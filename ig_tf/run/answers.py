@@ -25,7 +25,8 @@ class Rows:
         self._numbers = [(key, _floats(answer[key])) for key in results.NUMBERS]
         self._index = answer["target_index"].tolist()
         self._features = [(key.partition("/")[2], _floats(value))
-                          for key, value in answer.items() if key.startswith("features/")]
+                          for key, value in sorted(answer.items())  # theirs differs by process
+                          if key.startswith("features/")]
         self._points = [_Point(point, answer, vocabulary) for point in loaded.metadata["points"]]
 
     def numbers(self, row):

@@ -24,6 +24,7 @@ from ig_tf.run.summary import Summary
 from ig_tf.run.words import lines
 
 SHARD_RECORDS = 10_000
+ENGINES = ("spark", "beam")  # modules beside this one, each with a function `run`
 _TRIED = 10  # records of a source of which one has to fit before anything is run
 _MEANING = ("format", "form", "columns", "keep", "image_range", "shard_records", "limit", "labels",
             "vocabulary", "row_error", "target_column", "baselines")  # what decides the results
@@ -80,7 +81,7 @@ class Job:
             os.fsdecode(file) for file in self.input])
 
 
-def run(job, workers=1, overwrite=False, stream=None):
+def run(job, workers=1, overwrite=False, stream=None, engine="local", master=None):
     """Runs a job, or what is left of it.
 
     Args:
@@ -88,6 +89,8 @@ def run(job, workers=1, overwrite=False, stream=None):
       workers: processes, each with the model loaded once; 1 is this process.
       overwrite: whether another job's results in the folder are removed.
       stream: where progress is said; None is standard error.
+      engine: "local", or one of ENGINES, which has workers of its own.
+      master: Spark's master, or Beam's runner; None is this machine.
 
     Returns:
       A summary as JSON: {"complete", "records", "rows", "statuses", "dead_letters", "shards",
@@ -101,6 +104,10 @@ def run(job, workers=1, overwrite=False, stream=None):
     began = time.monotonic()
     if job.on_error not in ("fail", "skip"):
         raise JobError(f"--on_error={job.on_error}: fail or skip.")
+    if engine != "local" and engine not in ENGINES:
+        raise JobError(f"--engine={engine}: local, {', '.join(ENGINES)}.")
+    if engine == "local" and master is not None:
+        raise JobError(f"--master={master} belongs to --engine={' or '.join(ENGINES)}.")
     shard_files.require(job.format, job.form)
     folder = JobFolder(job.output)
     with folder.locked(), _until_sigterm() as stopped:
@@ -112,7 +119,10 @@ def run(job, workers=1, overwrite=False, stream=None):
             folder.reopen()
             meter = Meter("records", sum(shard.stop - shard.start for shard in missing), stream)
             with contextlib.closing(meter):
-                if workers == 1:
+                if engine in ENGINES:
+                    importlib.import_module(f"{__package__}.{engine}").run(
+                        context, folder, missing, meter, stopped, master)
+                elif workers == 1:
                     _here(context, folder, missing, meter, stopped)
                 else:
                     from ig_tf.run import workers as processes
