@@ -266,8 +266,11 @@ def test_a_full_disk_is_said_and_can_be_continued(asked, monkeypatch):
     assert job.run(asked)["shards_done_before"] == 2 and len(read_jsonl(asked.output)) == COUNT
 
 
-def test_no_more_is_held_than_a_window(asked, monkeypatch):
-    """Records that were read and not yet written, at most: what flat memory means."""
+def test_no_more_is_held_than_three_windows(asked, monkeypatch):
+    """Records that were read and not yet written, at most: what flat memory means.
+
+    One window is read, one answered, one written.
+    """
     read, written, most = [], [], []
     prepared, row_of = explain.Explainer.prepared, shards.shard_files.row_of
 
@@ -281,7 +284,7 @@ def test_no_more_is_held_than_a_window(asked, monkeypatch):
         written.append(result.id), row_of(result))[1])
     monkeypatch.setattr(job, "_tried", lambda *_: {"label": "int64"})
     job.run(dataclasses.replace(asked, batch_size=2, shard_records=100))
-    assert len(written) == COUNT and max(most) == shards.WINDOW * 2
+    assert len(written) == COUNT and shards.WINDOW * 2 <= max(most) <= 3 * shards.WINDOW * 2
 
 
 def test_nothing_that_fits_is_said_before_anything_is_run(asked, tmp_path):

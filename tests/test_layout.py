@@ -16,12 +16,13 @@ SOURCES = [name for name in MODULES if not name.startswith("tests.")]
 # The folders of ig_tf: each sees itself and those before it. What lies in ig_tf/ itself, but for
 # errors.py, is above them all (the command line, the public names).
 FLOORS = ("errors", "model", "graph", "points", "ig", "export", "top")
-# Two folders stand beside them: all that they may import of ig_tf, a folder or one module.
+# Two folders stand beside them: all that they may import of ig_tf, a folder or single modules.
 ASIDE = {
     "run": ("errors", "run"),
-    "rendering": ("errors", "rendering", "ig_tf.run.results"),
+    "rendering": ("errors", "rendering", "ig_tf.run.results", "ig_tf.run.pieces",
+                  "ig_tf.run.summaries"),
 }
-WITHOUT_TENSORFLOW = ("ig_tf.ig.quadrature", "ig_tf.run.results")
+WITHOUT_TENSORFLOW = ("ig_tf.ig.quadrature", "ig_tf.run.results", "ig_tf.run.summary")
 MAX_FILE_LINES = 450  # in ig_tf/
 MAX_FUNCTION_LINES = 60  # in ig_tf/ and tools/
 IMPORT_SECONDS = 0.5

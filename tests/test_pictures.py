@@ -15,10 +15,10 @@ from PIL import Image
 from ig_tf.errors import ResultsError
 from ig_tf.rendering import (
     alignment, ansi, card, check_view, curves, export, global_view, image, maps, notebook, palette,
-    pieces, regions, scales, scene, script, slices, strips, table, text, views, waterfall)
+    regions, scales, scene, script, slices, strips, table, text, views, waterfall)
 from ig_tf.rendering.look import VIEWS, Look
 from ig_tf.rendering.report import render
-from ig_tf.run import results
+from ig_tf.run import pieces, results
 from ig_tf.run.results import About, PointScores, Result, Target
 
 GREEN_RED = palette.PALETTES["green-red"]

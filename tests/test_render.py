@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from ig_tf.rendering import (
-    global_view, image, maps, markup, numerals, palette, photo, pieces, signal, table, text, views)
+    global_view, image, maps, markup, numerals, palette, photo, signal, table, text, views)
 from ig_tf.rendering.report import render
 from ig_tf.rendering.verdict import ADDS_UP, DOES_NOT, MISMATCH, NOT_CHECKED, verdict
+from ig_tf.run import pieces
 from ig_tf.run.results import STATUSES, About, PointScores, Result, Target
 
 WHITE, BLACK = np.full((1, 2, 3), 255, np.uint8), np.zeros((1, 2, 3), np.uint8)

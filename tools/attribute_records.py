@@ -28,8 +28,10 @@ _INPUT = flags.DEFINE_string("input", None, "Files of inputs: a file, a folder, 
 _OUTPUT = flags.DEFINE_string(
     "output", None, "File to write: .jsonl or .npz. Or a folder (DIR/, or with --format), for a "
     "batch job.", required=True)
-_FORMAT = flags.DEFINE_enum("format", None, ["jsonl", "parquet", "tfrecord"], "Of a batch job's "
-                            "files. By default jsonl.")
+_FORMAT = flags.DEFINE_enum("format", None, ["jsonl", "parquet", "tfrecord", "csv"], "Of a batch "
+                            "job's files. By default jsonl; csv for --form=long only.")
+_FORM = flags.DEFINE_enum("form", "wide", ["wide", "long"], "Job: a row per result, or one per "
+                          "feature and token.")
 _COLUMNS = flags.DEFINE_list("columns", [], "INPUT=COLUMN,... for inputs of the model that are "
                              "called otherwise in the records (id=COLUMN too).")
 _KEEP = flags.DEFINE_list("keep", [], "Job: columns of the records that the results keep, for "
@@ -41,6 +43,10 @@ _ON_ERROR = flags.DEFINE_enum(
     "the job, or costs one row of status error and a line in _dead_letters.")
 _WORKERS = flags.DEFINE_integer("workers", 1, "Job: processes, each with a copy of the model.",
                                 lower_bound=1)
+_ENGINE = flags.DEFINE_enum("engine", "local", ["local", "spark", "beam"], "Job: who answers the "
+                            "shards. spark needs ig_tf[spark] and Java 17, beam ig_tf[beam].")
+_MASTER = flags.DEFINE_string("master", None, "Job: Spark's master (local[*]), or Beam's runner "
+                              "(DirectRunner).")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Job: remove another job's results that the "
                                "folder holds.")
 _IMAGE_RANGE = flags.DEFINE_list("image_range", ["0", "1"], "Image files, for inputs of floats: "
@@ -91,8 +97,8 @@ def _job():
         _SHARD.value, _ON_ERROR.value, _LIMIT.value, _LABELS.value, _VOCABULARY.value,
         _ROW_ERROR.value, _TARGET_COLUMN.value, _BASELINES.value,
         tuple(flags.FLAGS.load_op_library), tuple(flags.FLAGS["import"].value),
-        flags.FLAGS.allow_unsafe_ops)
-    summary = job.run(asked, _WORKERS.value, _OVERWRITE.value)
+        flags.FLAGS.allow_unsafe_ops, _FORM.value)
+    summary = job.run(asked, _WORKERS.value, _OVERWRITE.value, None, _ENGINE.value, _MASTER.value)
     print(json.dumps(summary))
     if not summary["complete"]:
         print("stopped by SIGTERM: run the same command again for the rest", file=sys.stderr)
@@ -102,7 +108,7 @@ def _job():
 
 def _one_file():
     from ig_tf.run import attribute, fields, words
-    for flag in (_KEEP, _WORKERS, _OVERWRITE, _ON_ERROR, _SHARD):
+    for flag in (_KEEP, _FORM, _ENGINE, _MASTER, _WORKERS, _OVERWRITE, _ON_ERROR, _SHARD):
         if flag.present:
             raise RecordError(f"--{flag.name} belongs to a batch job: name a folder, "
                               "--output=DIR/.")

@@ -1,6 +1,7 @@
 """Draws results: one HTML page that needs nothing but a browser, or files of other kinds.
 
   ig-tf report --results=results.jsonl --output=report.html
+  ig-tf report --results=FOLDER_OF_A_JOB --output=report.html         # all of it, 100 examples
   ig-tf report --results=results.jsonl --format=ansi                  # in this terminal
   ig-tf report --results=results.jsonl --format=png --output=FOLDER   # a file for each picture
   ig-tf report --results=results.jsonl --format=sheet --output=sheet.png
@@ -24,7 +25,9 @@ from absl import flags
 from ig_tf.errors import OutputError, ResultsError
 from tools import program
 
-_RESULTS = flags.DEFINE_string("results", None, "File that `ig-tf attribute` wrote.", required=True)
+_RESULTS = flags.DEFINE_string(
+    "results", None, "File that `ig-tf attribute` wrote, or the folder of a job: its summary, and "
+    "its first rows (--limit, 100).", required=True)
 _OUTPUT = flags.DEFINE_string(
     "output", None, "What to write: a file for html and sheet, a folder for png, svg and csv; ansi "
     "goes to the terminal where there is none.")
@@ -69,8 +72,17 @@ _WORDS = flags.DEFINE_enum("words", "merged", ["merged", "split"],
 
 def main(_):
     from ig_tf.run import results
-    about, rows = results.read(_RESULTS.value)
-    rows = rows[:_LIMIT.value]
+    summary = None
+    if os.path.isdir(_RESULTS.value):
+        from ig_tf.run import job_results
+        found = job_results.read(_RESULTS.value, _LIMIT.value)
+        rows, about, summary = found.rows, found.rows.about, found.summary
+        if _BY.value:
+            raise ResultsError("--by: a job is cut by the columns that `ig-tf attribute --keep` "
+                               "names, when it runs.")
+    else:
+        about, rows = results.read(_RESULTS.value)
+        rows = rows[:_LIMIT.value]
     if _FORMAT.value == "ansi" and not _OUTPUT.value:
         from ig_tf.rendering import ansi
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may know fewer letters
@@ -81,13 +93,14 @@ def main(_):
     is_file = _FORMAT.value in ("html", "ansi", "sheet")
     if is_file and os.path.exists(_OUTPUT.value) and not _OVERWRITE.value:
         raise OutputError(f"{_OUTPUT.value!r} exists; nothing was written.")
-    print(_file(rows, about) if is_file else _folder(rows))
+    print(_file(rows, about, summary) if is_file else _folder(rows))
     return 0
 
 
 main.needs_tensorflow = False  # results are files of numbers
 
-def _file(rows, about):
+
+def _file(rows, about, summary):
     from ig_tf.rendering import ansi, export, report, scene
     from ig_tf.run import results
     if _FORMAT.value == "sheet":
@@ -96,7 +109,7 @@ def _file(rows, about):
         content = ansi.render(rows, about, _look()).encode("utf-8")
     else:
         content = report.render(rows, about, _TITLE.value, _look(), _BY.value, _check(),
-                                _beside()).encode("utf-8")
+                                _beside(), summary).encode("utf-8")
     results.write_file(_OUTPUT.value, content)
     tail = "; open it in a browser" if _FORMAT.value == "html" else ""
     return f"wrote {_OUTPUT.value}: {len(rows)} examples, {len(content) / 1e6:.1f} MB{tail}"

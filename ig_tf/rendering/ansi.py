@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ig_tf.rendering import card, maps, numerals, palette, pieces, table, text, verdict
+from ig_tf.rendering import card, maps, numerals, palette, table, text, verdict
 from ig_tf.rendering import image as images
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import visible
+from ig_tf.run import pieces
 from ig_tf.run.results import About, PointScores, Result
 
 _RESET = "\x1b[0m"

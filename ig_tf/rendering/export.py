@@ -13,13 +13,14 @@ import numpy as np
 
 from ig_tf.errors import ResultsError
 from ig_tf.rendering import (
-    alignment, card, curves, global_view, image, numerals, palette, photo, pieces, scales, scene,
+    alignment, card, curves, global_view, image, numerals, palette, photo, scales, scene,
     signal, strips, table, text, verdict, waterfall)
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import visible
 from ig_tf.rendering.palette import Palette
 from ig_tf.rendering.scene import Mark, Raster, Rect, Scene, Text, fitted
+from ig_tf.run import pieces
 from ig_tf.run import results as files
 from ig_tf.run.results import PointScores, Result
 

@@ -1,8 +1,8 @@
 """The set as a whole: features, words and pictures over all examples, and by slice."""
 
 import base64
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ig_tf.rendering import look as looks
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, escape, join
 from ig_tf.rendering.scene import inline
+from ig_tf.run import summaries
 from ig_tf.run.results import Result
 
 MOST_FEATURES = 15
@@ -23,12 +24,8 @@ _LONGEST = 60
 
 def feature_means(results: Sequence[Result]) -> list[tuple[str, float, int]]:
     """(feature, mean |attribution|, rows) of features in two rows or more, largest first."""
-    sizes: dict[str, list[float]] = {}
-    for result in results:
-        for name, score in result.features.items():
-            if math.isfinite(score):
-                sizes.setdefault(name, []).append(abs(score))
-    means = [(name, numerals.mean(v), len(v)) for name, v in sizes.items() if len(v) > 1]
+    means = [(name, moments.mean_absolute, moments.count)
+             for name, moments in summaries.feature_moments(results).items() if moments.count > 1]
     return sorted(means, key=lambda line: -line[1])
 
 
@@ -45,6 +42,43 @@ def figure(results: Sequence[Result], look: Look = looks.DEFAULT, by: Sequence[s
                 _words(results, look), _mean_maps(results, look)]
     said = spread.caveat(results) if any(views_of) else ""
     return join([element("p", said, class_="note") if said else None, *views_of])
+
+
+def summary_figure(summary: Mapping[str, Any], look: Look = looks.DEFAULT) -> Html:
+    """The set as a whole by the summary that a job wrote, target by target.
+
+    Args:
+      summary: `_summary.json` of a job.
+      look: palette and words.
+    """
+    targets = summary.get("targets", ())
+    left = len(targets) - MOST_TARGETS
+    note = element("p", f"{left:,} further targets are in _summary.json.", class_="note")
+    return join([*(_of_target(one, look) for one in targets[:MOST_TARGETS]),
+                 note if left > 0 else None])
+
+
+def _of_target(found: Mapping[str, Any], look: Look) -> Html:
+    """Features, slices and words of one target."""
+    rows, features = found["rows"], found["features"]
+    lines = [(line["feature"], line["mean_absolute"], line["count"]) for line in features]
+    words = sorted(((line["token"], line["mean"], line["count"]) for line in found["tokens"]
+                    if line["count"] > 1), key=lambda line: -abs(line[1]))[:MOST_WORDS]
+    largest = max((line[1] for line in lines), default=0.0)
+    parts = [element("h3", "Mean |attribution|"),
+             element("table", element("tbody", *(_mean_line(line, largest, rows)
+                                                 for line in lines[:MOST_FEATURES])),
+                     class_="bars")] if lines else []
+    for key, slice_ in found["slices"].items():
+        columns = [(one["value"], one["rows"], {line["feature"]: line["mean"]
+                                                for line in one["features"]})
+                   for one in slice_["values"][:slices.MOST_SLICES]]
+        parts += [element("h3", f"By {key}"),
+                  _slice_table(columns, [line[0] for line in lines[:MOST_FEATURES]], look)]
+    if len(words) > 1:
+        parts += [element("h3", "Words"), element("div", *_sides(words), class_="strongest")]
+    return join([element("h2", f"{found['target']}: all {rows:,} results"),
+                 element("section", *parts, class_="box")])
 
 
 def mean_maps(results: Sequence[Result]) -> list[tuple[str, str, np.ndarray, int]]:
@@ -127,21 +161,28 @@ def _sliced(results: Sequence[Result], key: str, look: Look) -> Html:
     names = [name for name, _, _ in feature_means(results)[:MOST_FEATURES]]
     if not names:
         return element("p", f"No feature totals to slice by {key}.", class_="note")
-    means = [part.means() for part in parts]
-    scale = max((abs(mean.get(name, 0.0)) for mean in means for name in names), default=0.0)
+    columns = [(part.name, len(part.results), part.means()) for part in parts]
+    return join([element("h2", f"By {key}"),
+                 element("section", _slice_table(columns, names, look), class_="box")])
+
+
+def _slice_table(columns: Sequence[tuple[str, int, Mapping[str, float]]], names: Sequence[str],
+                 look: Look) -> Html:
+    """Mean attributions of features in slices: (slice, examples, {feature: mean}) a column."""
+    scale = max((abs(means.get(name, 0.0)) for _, _, means in columns for name in names),
+                default=0.0)
     head = element("tr", element("th", "feature", scope="col"), *(
-        element("th", escape(part.name, _LONGEST), element("br"),
-                element("small", f"{len(part.results):,} examples"), scope="col",
-                class_="number") for part in parts))
+        element("th", escape(part, _LONGEST), element("br"),
+                element("small", f"{count:,} examples"), scope="col",
+                class_="number") for part, count, _ in columns))
     lines = [element("tr", element("th", escape(name, _LONGEST), scope="row"),
-                     *(_shaded(mean.get(name), scale) for mean in means)) for name in names]
-    return element(
-        "section",
+                     *(_shaded(means.get(name), scale) for _, _, means in columns))
+             for name in names]
+    return join([
         element("div", element("table", element("thead", head), element("tbody", *lines),
                                class_="slices"), class_="scroll"),
         element("p", "Mean attribution with its sign. Full colour at "
-                f"±{numerals.plain(scale)}; {look.colours.legend()}.", class_="note"),
-        class_="box")
+                f"±{numerals.plain(scale)}; {look.colours.legend()}.", class_="note")])
 
 
 def _words(results: Sequence[Result], look: Look) -> Html:

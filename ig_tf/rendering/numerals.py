@@ -1,8 +1,7 @@
 """Numbers and input values as people read them."""
 
 import math
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,12 +40,6 @@ def percent(share: float | None) -> str:
 def exact(value: Any) -> str:
     """All digits of a float, in its own precision."""
     return np.format_float_positional(value, trim="-") if 1e-5 < abs(value) < 1e15 else str(value)
-
-
-def mean(values: Sequence[float]) -> float:
-    """The mean of finite numbers, also where their sum is beyond the largest float."""
-    largest = max(map(abs, values)) or 1.0
-    return largest * statistics.fmean(value / largest for value in values)
 
 
 def value_text(value: Any) -> str:

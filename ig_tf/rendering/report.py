@@ -23,7 +23,7 @@ _LEAD = ("For each example: what the model answered, what in the input moved tha
 def render(results: Iterable[Result], about: About | None = None,
            title: str = "Attributions", look: Look = looks.DEFAULT,
            by: Sequence[str] = (), check: Mapping[str, Any] | None = None,
-           beside: Beside | None = None) -> str:
+           beside: Beside | None = None, summary: Mapping[str, Any] | None = None) -> str:
     """A self-contained HTML page: no network, light and dark, printable.
 
     Args:
@@ -34,6 +34,8 @@ def render(results: Iterable[Result], about: About | None = None,
       by: what the set is sliced by: "target" or names of inputs.
       check: what `ig-tf check --format=json` wrote about the model.
       beside: other attributions of the same examples.
+      summary: `_summary.json` of a job of which the rows are the first ones: the set as a whole is
+        that of the job, and not cut by `by`, which is for the rows.
 
     Returns:
       The page, which encodes to UTF-8.
@@ -53,7 +55,8 @@ def render(results: Iterable[Result], about: About | None = None,
             element("h2", "Model"),
             overview.model_card(about),
             join([element("h2", "Check"), check_view.figure(check)]) if check else None,
-            global_view.figure(results, look, by),
+            global_view.figure(results, look, by) if summary is None else join([
+                _of_many(results, summary), global_view.summary_figure(summary, look)]),
             element("h2", "Examples", id="examples", tabindex="-1"),
             overview.index(results),
             script.tools(results),
@@ -61,6 +64,14 @@ def render(results: Iterable[Result], about: About | None = None,
             element("p", "The results file holds no example.", class_="note")),
         element("script", Html(script.SCRIPT)) if len(results) >= script.LEAST else None)
     return page(body, title, look)
+
+
+def _of_many(results: Sequence[Result], summary: Mapping[str, Any]) -> Html:
+    """What is counted where: a page shows fewer results than a job has."""
+    return element("p", f"The job has {summary['rows']:,} results, of which "
+                   f"{summary['rows_without_attributions']:,} have no attributions; what follows "
+                   f"counts all others. Counts above and the examples below are the first "
+                   f"{len(results):,}.", class_="note")
 
 
 def page(body: Html, title: str, look: Look = looks.DEFAULT) -> str:

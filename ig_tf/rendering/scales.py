@@ -3,8 +3,9 @@
 import dataclasses
 from collections.abc import Sequence
 
-from ig_tf.rendering import alignment, maps, pieces, text
+from ig_tf.rendering import alignment, maps, text
 from ig_tf.rendering.look import Look
+from ig_tf.run import pieces
 from ig_tf.run.results import PointScores, Result
 
 

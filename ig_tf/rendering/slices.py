@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ig_tf.errors import ResultsError
-from ig_tf.rendering import numerals, pieces
+from ig_tf.rendering import numerals
 from ig_tf.rendering.look import Look
+from ig_tf.run import summaries
 from ig_tf.run.results import Result
 
 MOST_SLICES = 8
@@ -31,12 +32,8 @@ class Slice:
 
     def means(self) -> dict[str, float]:
         """Mean signed attribution of each feature, over the examples that have it."""
-        found: dict[str, list[float]] = {}
-        for result in self.results:
-            for name, score in result.features.items():
-                if math.isfinite(score):
-                    found.setdefault(name, []).append(score)
-        return {name: numerals.mean(scores) for name, scores in found.items()}
+        return {name: moments.mean
+                for name, moments in summaries.feature_moments(self.results).items()}
 
 
 def by(results: Sequence[Result], key: str) -> list[Slice]:
@@ -78,7 +75,7 @@ def word_means(results: Sequence[Result], look: Look, least: int = 2
 
     A text of one token is a category: a feature, and no word.
     """
-    means = [(word, numerals.mean(scores), len(scores))
+    means = [(word, summaries.Moments(scores).mean, len(scores))
              for word, scores in word_scores(results, look).items() if len(scores) >= least]
     return sorted(means, key=lambda line: -abs(line[1]))
 
@@ -87,14 +84,8 @@ def word_scores(results: Sequence[Result], look: Look) -> dict[str, list[float]]
     """{word: its attribution wherever it occurs}."""
     found: dict[str, list[float]] = {}
     for result in results:
-        for point in result.points:
-            if point.kind != "tokens" or len(point.tokens or ()) < 2:
-                continue
-            scores = pieces.token_scores(point)
-            for piece in pieces.cut(point.tokens, scores, look.words == "merged"):
-                if piece.kind == "word" and isinstance(piece.text, str) and math.isfinite(
-                        piece.score):
-                    found.setdefault(piece.text, []).append(piece.score)
+        for word, score in summaries.words_of(result, look.words == "merged"):
+            found.setdefault(word, []).append(score)
     return found
 
 

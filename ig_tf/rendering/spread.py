@@ -10,6 +10,7 @@ import numpy as np
 
 from ig_tf.rendering import numerals
 from ig_tf.rendering.markup import Html, element, escape
+from ig_tf.run import summaries
 from ig_tf.run.results import Result
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -30,8 +31,8 @@ def of_features(results: Sequence[Result]) -> dict[str, list[float]]:
 def summary(scores: Sequence[float]) -> dict[str, float]:
     """Mean, mean size and QUANTILES of some scores."""
     quantiles = np.quantile(np.asarray(scores, np.float64), QUANTILES)
-    return {"mean": numerals.mean(list(scores)),
-            "mean_size": numerals.mean([abs(score) for score in scores]),
+    moments = summaries.Moments(scores)
+    return {"mean": moments.mean, "mean_size": moments.mean_absolute,
             **{f"q{share:g}": float(value) for share, value in zip(QUANTILES, quantiles)}}
 
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from ig_tf.rendering import look as looks
-from ig_tf.rendering import numerals, palette, pieces
+from ig_tf.rendering import numerals, palette
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, escape, join
-from ig_tf.rendering.pieces import Piece
+from ig_tf.run import pieces
+from ig_tf.run.pieces import Piece
 from ig_tf.run.results import PointScores
 
 MOST_PIECES = 2000

@@ -50,7 +50,14 @@ class Artifact:
     def alike(self, row):
         """What must be equal of records that share a request: shapes, and scalars by value."""
         return {name: value.tolist() if self.scalar(name) else value.shape
-                for name, value in row.items()}
+                for name, value in row.items()} if self.varied else {}
+
+    @functools.cached_property
+    def varied(self):
+        """Whether records of a file may have different shapes, so that not all share requests."""
+        return any(isinstance(spec, sparse.SparseSpec) or spec.shape.rank in (None, 0) or
+                   None in _of_one(spec.shape, self.axis(name))
+                   for name, spec in self.inputs.items())
 
     @property
     def examples(self):
@@ -123,7 +130,11 @@ def _constant(array, dtype):
 
 def stacked(values, axis=0):
     """Values of several examples as one batch of an input, whose examples lie along `axis`."""
-    return values if isinstance(values[0], sparse.SparseRow) else np.stack(values, axis)
+    if isinstance(values[0], sparse.SparseRow):
+        return values
+    if values[0].ndim == 0 and axis == 0:  # as np.stack, which takes its time for each
+        return np.array([value[()] for value in values], values[0].dtype)
+    return np.stack(values, axis)
 
 
 def load(path, allow_unsafe_ops=False):
@@ -244,9 +255,9 @@ def as_array(value, spec, where, axis=0):
     if isinstance(spec, sparse.SparseSpec):
         return sparse.as_row(value, spec, where, lambda values: typed(values, spec, where))
     array = typed(value, spec, where)
-    wanted = None if spec.shape.rank is None else spec.shape.as_list()
-    if wanted:
-        del wanted[axis]
+    wanted = _of_one(spec.shape, axis)
+    if list(array.shape) == wanted:
+        return array
     if wanted is not None and array.ndim != len(wanted) and array.size == 1:
         array = array.reshape([1] * len(wanted))  # one number for [1], or [1] for one number
     if wanted is not None and (array.ndim != len(wanted) or any(
@@ -254,6 +265,14 @@ def as_array(value, spec, where, axis=0):
         raise RecordError(f"{where}: found shape {list(array.shape)}; the model takes "
                           f"[{', '.join('?' if d is None else str(d) for d in wanted)}].")
     return array
+
+
+@functools.lru_cache(1024)
+def _of_one(shape, axis):
+    """The shape of one example's value, where all have this one, as a list; None: any."""
+    if shape.rank is None:
+        return None
+    return [size for place, size in enumerate(shape.as_list()) if place != axis]
 
 
 def typed(value, spec, where):

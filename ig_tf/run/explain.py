@@ -1,10 +1,11 @@
 """Records into results: what a record means to a model, and what an answer says of the record."""
 
 import dataclasses
+import functools
 
 from ig_tf.errors import RecordError
 from ig_tf.run import artifact as artifacts
-from ig_tf.run import choices, records, requests, results, sparse, targets
+from ig_tf.run import answers, choices, parsing, records, requests, results, sparse, targets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,28 +63,41 @@ class Explainer:
         Raises:
           RecordError: TensorFlow refuses the batch.
         """
-        answers = requests.answered(self.loaded, [one.values for one in group],
-                                    [one.chosen for one in group], self.row_error)
-        return [self._results(one, *answer) for one, answer in zip(group, answers)]
+        return [one() for one in self.answered(group)]
 
-    def _results(self, one, answer, row, rung):
-        loaded, found = self.loaded, []
-        for place, (name, mine) in enumerate(_explained(one.record, answer, loaded)):
-            target = targets.of_row(loaded.metadata["target"], int(mine["target_index"][row]),
-                                    place, self.labels)
-            result = _result(loaded, one, name, target, mine, row, self.vocabulary)
-            found.append(_judged(loaded, result, rung, self.row_error))
+    def answered(self, group):
+        """As `results`, but that results are made when they are wanted, elsewhere perhaps.
+
+        Returns:
+          For each record a function that gives its tuple of `Result`.
+
+        Raises:
+          RecordError: TensorFlow refuses the batch.
+        """
+        found = requests.answered(self.loaded, [one.values for one in group],
+                                  [one.chosen for one in group], self.row_error)
+        made = {id(answer): functools.partial(self._folds, answer) for answer, _, _ in found}
+        made = {key: functools.cache(folds) for key, folds in made.items()}
+        return [functools.partial(self._results, one, made[id(answer)], row, rung)
+                for one, (answer, row, rung) in zip(group, found)]
+
+    def _folds(self, answer):
+        """`Rows` of an answer: one, or one for each explained number of a record."""
+        if not self.loaded.folded:
+            return [answers.Rows(self.loaded, answer, self.vocabulary)]
+        return [answers.Rows(self.loaded, {key: value[:, fold] for key, value in answer.items()},
+                             self.vocabulary) for fold in range(answer["prediction"].shape[1])]
+
+    def _results(self, one, folds, row, rung):
+        name = str(one.record.values.get("id", one.record.position))
+        inputs = _shown_inputs(self.loaded, one.record, one.values)
+        said, found = self.loaded.metadata["target"], []
+        for place, rows in enumerate(folds()):
+            target = targets.of_row(said, rows.index(row), place, self.labels)
+            own = targets.row_id(said, name, place) if self.loaded.folded else name
+            result = _result(own, target, inputs, rows, row)
+            found.append(_judged(self.loaded, result, rung, self.row_error))
         return tuple(found)
-
-
-def _explained(record, answer, loaded):
-    """(id, answer [batch, ...]) for each explained number of a record."""
-    name = str(record.values.get("id", record.position))
-    if not loaded.folded:
-        return [(name, answer)]
-    return [(targets.row_id(loaded.metadata["target"], name, place),
-             {key: value[:, place] for key, value in answer.items()})
-            for place in range(answer["prediction"].shape[1])]
 
 
 def _judged(loaded, result, rung, row_error):
@@ -118,36 +132,11 @@ def values_of(loaded, record):
             for name, spec in loaded.inputs.items()}
 
 
-def _result(loaded, one, name, target, answer, row, vocabulary):
-    numbers = requests.numbers(answer, row)
-    points = tuple(_point(point, answer, row, vocabulary) for point in loaded.metadata["points"])
-    features = {key.partition("/")[2]: float(value[row]) for key, value in answer.items()
-                if key.startswith("features/")}
+def _result(name, target, inputs, rows, row):
+    numbers = rows.numbers(row)
     return results.Result(
-        id=name, status=requests.status(numbers), target=target, points=points,
-        features=features, inputs=_shown_inputs(loaded, one.record, one.values), **numbers)
-
-
-def _point(point, answer, row, vocabulary):
-    scores, tokens, kind = answer[f"attributions/{point['name']}"][row], None, point["kind"]
-    scores = scores + 0.0  # a zero has no sign
-    if f"tokens/{point['name']}" in answer:
-        kind = "tokens"
-        length = int(answer[f"length/{point['name']}"][row])
-        scores, tokens = scores[:length], answer[f"tokens/{point['name']}"][row][:length]
-        tokens = tuple(_token(token, vocabulary) for token in tokens.tolist())
-    elif kind == "tokens":  # pooled, for a baseline that the request chose
-        kind = "pooled"
-    return results.PointScores(point["name"], kind, scores, tokens,
-                               tuple(point["features"]))
-
-
-def _token(token, vocabulary):
-    if isinstance(token, bytes):
-        return token.decode("utf-8", "backslashreplace")
-    if vocabulary and 0 <= token < len(vocabulary):
-        return vocabulary[token]
-    return token
+        id=name, status=requests.status(numbers), target=target, points=rows.points(row),
+        features=rows.features(row), inputs=inputs, **numbers)
 
 
 def _shown_inputs(loaded, record, values):
@@ -158,7 +147,9 @@ def _shown_inputs(loaded, record, values):
         if isinstance(value, sparse.SparseRow):
             found[name] = value.shown()
         elif spec.dtype.name == "string" and value.ndim == 0:
-            parsed = records.example_features(value.item()) if None in record.values else {}
+            is_built = isinstance(value.item(), parsing.Built)
+            parsed = records.example_features(value.item()) if (
+                is_built or None in record.values) else {}
             found.update(parsed or {name: records.shown(value.item())})
         else:
             found[name] = records.shown(value)

@@ -1,9 +1,11 @@
-"""Columns of an input as the fields that a model takes: by another name, and images as pixels."""
+"""Columns of an input as the fields that a model takes: by another name, images as pixels, and
+features as serialized tf.Examples."""
 
 import dataclasses
+import functools
 
 from ig_tf.errors import RecordError
-from ig_tf.run import images, sparse
+from ig_tf.run import artifact, images, parsing, sparse
 from ig_tf.run.choices import OF_POINT, TARGET
 from ig_tf.run.records import Record
 from ig_tf.run.sources import IMAGE
@@ -18,7 +20,7 @@ class Fields:
     Attributes:
       loaded: the `Artifact`.
       columns: {input: column}, for inputs that are called otherwise in the records; also for
-        `id`, `target` and `baseline/POINT`.
+        `id`, `target` and `baseline/POINT`, and for features of tf.Examples that the model parses.
       image_range: what black and white are for inputs of floats.
 
     Raises:
@@ -32,9 +34,22 @@ class Fields:
     def __post_init__(self):
         for name in self.columns:
             if name not in self.loaded.inputs and name not in _OTHERS and (
-                    not name.startswith(OF_POINT)):
-                raise RecordError(f"--columns: the model has no input {name!r}; it takes "
-                                  f"{', '.join(self.loaded.inputs)}.")
+                    not name.startswith(OF_POINT)) and name not in self._features:
+                takes = ", ".join([*self.loaded.inputs, *self._features])
+                raise RecordError(f"--columns: the model has no input {name!r}; it takes {takes}.")
+
+    @functools.cached_property
+    def _parsed(self):
+        """{input: `parsing.Spec`} of inputs that are serialized tf.Examples."""
+        found = {name: parsing.spec_of(self.loaded.path, artifact.SIGNATURE, name)
+                 for name, spec in self.loaded.inputs.items()
+                 if not isinstance(spec, sparse.SparseSpec) and spec.dtype.name == "string"}
+        return {name: spec for name, spec in found.items() if spec is not None}
+
+    @functools.cached_property
+    def _features(self):
+        return list(dict.fromkeys(feature.key for spec in self._parsed.values()
+                                  for feature in spec.features))
 
     def of(self, record):
         """The record with the fields that the model takes.
@@ -42,6 +57,15 @@ class Fields:
         Raises:
           RecordError: a column is missing, or an image cannot be decoded.
         """
+        record = self._with_images(record)
+        given, where = record.values, f"record {record.position}"
+        if None in given or not any(name not in given for name in self.loaded.inputs):
+            return record
+        built = {name: spec.example(given, where) for name, spec in self._parsed.items()
+                 if name not in given}
+        return Record(record.position, {**given, **built}) if built else record
+
+    def _with_images(self, record):
         where, given = f"record {record.position}", record.values
         if self.columns:
             given = self._renamed(given, where)

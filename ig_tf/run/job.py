@@ -14,17 +14,19 @@ from ig_tf.errors import JobError, RecordError
 from ig_tf.run import artifact as artifacts
 from ig_tf.run import attribute, images, libraries, shard_files, shards, sources, tables
 from ig_tf.run.fields import Fields
-from ig_tf.run.job_folder import JobFolder
+from ig_tf.run.job_folder import ABOUT, SUMMARY, JobFolder
 from ig_tf.run.progress import Meter
 from ig_tf.run.records import Record
 from ig_tf.run.results import write_file
 from ig_tf.run.results_json import about_row
 from ig_tf.run.results_values import dump, load
+from ig_tf.run.summary import Summary
 from ig_tf.run.words import lines
 
 SHARD_RECORDS = 10_000
+ENGINES = ("spark", "beam")  # modules beside this one, each with a function `run`
 _TRIED = 10  # records of a source of which one has to fit before anything is run
-_MEANING = ("format", "columns", "keep", "image_range", "shard_records", "limit", "labels",
+_MEANING = ("format", "form", "columns", "keep", "image_range", "shard_records", "limit", "labels",
             "vocabulary", "row_error", "target_column", "baselines")  # what decides the results
 
 
@@ -36,7 +38,8 @@ class Job:
       model: directory of an instrumented SavedModel.
       input: files, patterns and folders (`sources.find`).
       output: the folder.
-      format: jsonl, parquet or tfrecord.
+      format: jsonl, parquet, tfrecord, or csv in long form.
+      form: wide (a row per result), or long (one per feature or token, see long_form.py).
       columns: {input: column}.
       keep: columns of the records that the results keep.
       image_range: what black and white are for inputs of floats.
@@ -69,6 +72,7 @@ class Job:
     op_libraries: tuple = ()
     modules: tuple = ()
     allow_unsafe_ops: bool = False
+    form: str = "wide"
 
     def __post_init__(self):
         one = isinstance(self.input, (str, bytes)) or hasattr(self.input, "__fspath__")
@@ -79,7 +83,7 @@ class Job:
             os.fsdecode(file) for file in self.input])
 
 
-def run(job, workers=1, overwrite=False, stream=None):
+def run(job, workers=1, overwrite=False, stream=None, engine="local", master=None):
     """Runs a job, or what is left of it.
 
     Args:
@@ -87,6 +91,8 @@ def run(job, workers=1, overwrite=False, stream=None):
       workers: processes, each with the model loaded once; 1 is this process.
       overwrite: whether another job's results in the folder are removed.
       stream: where progress is said; None is standard error.
+      engine: "local", or one of ENGINES, which has workers of its own.
+      master: Spark's master, or Beam's runner; None is this machine.
 
     Returns:
       A summary as JSON: {"complete", "records", "rows", "statuses", "dead_letters", "shards",
@@ -100,17 +106,25 @@ def run(job, workers=1, overwrite=False, stream=None):
     began = time.monotonic()
     if job.on_error not in ("fail", "skip"):
         raise JobError(f"--on_error={job.on_error}: fail or skip.")
-    shard_files.require(job.format)
+    if engine != "local" and engine not in ENGINES:
+        raise JobError(f"--engine={engine}: local, {', '.join(ENGINES)}.")
+    if engine == "local" and master is not None:
+        raise JobError(f"--master={master} belongs to --engine={' or '.join(ENGINES)}.")
+    shard_files.require(job.format, job.form)
     folder = JobFolder(job.output)
     with folder.locked(), _until_sigterm() as stopped:
         context = Context.of(job, artifacts.load(job.model, job.allow_unsafe_ops))
+        shard_files.opener(job.format, job.form, context.loaded, context.kept)  # names may clash
         folder.begin(plan_of(context), overwrite)
         missing = [shard for shard in context.shards() if folder.note(shard.number) is None]
         if missing:
             folder.reopen()
             meter = Meter("records", sum(shard.stop - shard.start for shard in missing), stream)
             with contextlib.closing(meter):
-                if workers == 1:
+                if engine in ENGINES:
+                    importlib.import_module(f"{__package__}.{engine}").run(
+                        context, folder, missing, meter, stopped, master)
+                elif workers == 1:
                     _here(context, folder, missing, meter, stopped)
                 else:
                     from ig_tf.run import workers as processes
@@ -170,8 +184,8 @@ class Context:
             self.loaded, lines(job.labels), lines(job.vocabulary), job.row_error,
             job.target_column, job.baselines)
         return shards.Worker(folder, sources.Stream(self.found, self.counts), explainer,
-                             fields_of(job, self.loaded), self.kept, job.format, job.batch_size,
-                             job.on_error == "skip", said)
+                             fields_of(job, self.loaded), self.kept, job.format, job.form,
+                             job.batch_size, job.on_error == "skip", said)
 
 
 def worker_elsewhere(job, counts, kept, said):
@@ -302,10 +316,19 @@ def _finish(context, folder, missing, seconds):
                "shards_done_before": len(notes) - len(missing), "seconds": round(seconds, 3),
                "records_per_second": round(now / seconds, 2), "output": folder.path}
     if summary["complete"]:
-        write_file(folder.results("_about.json"),
+        write_file(folder.results(ABOUT),
                    dump(about_row(attribute.about(context.loaded)), indent=1))
+        write_file(folder.results(SUMMARY), dump(_summary(folder, len(notes)), indent=1))
         folder.succeed(_manifest(context, totals, notes, seconds))
     return summary
+
+
+def _summary(folder, shards_done):
+    """The summaries of all shards as one, in their order: the same by whatever workers."""
+    found = Summary()
+    for number in range(shards_done):
+        found.merge(folder.summary(number))
+    return found.row()
 
 
 def _manifest(context, totals, notes, seconds):
@@ -314,7 +337,7 @@ def _manifest(context, totals, notes, seconds):
     job, metadata = context.job, context.loaded.metadata
     return {
         **totals, "shards": notes,
-        "schema": tables.schema(context.loaded, context.kept),
+        "schema": shard_files.FORMS[job.form][0](context.loaded, context.kept),
         "model": {"path": os.path.abspath(job.model), "sha256": fingerprint(job.model),
                   "signature": metadata["source"]["signature"],
                   "target": metadata["target"]["text"]},

@@ -3,9 +3,11 @@
     part-00003-of-00012.parquet    results of a shard
     _dead_letters/part-00003.jsonl records of it that failed: position, file, reason, base64
     _about.json                    the model card
+    _summary.json                  the whole in numbers: summary.py
     _SUCCESS                       the manifest, as JSON: written last, so that where it is, all is
     _job/plan.json                 what the job is: another one is refused
     _job/shards/00003.json         note of a finished shard
+    _job/summaries/00003.json      its part of the summary
     _job/lock, _job/workers        held while a job, or a worker of one, runs
 """
 
@@ -20,9 +22,10 @@ from ig_tf.errors import JobError
 from ig_tf.run.results import write_file
 from ig_tf.run.results_values import dump
 
-_OWN = ("_dead_letters", "_about.json", "_SUCCESS", "_job")
+MANIFEST, ABOUT, SUMMARY = "_SUCCESS", "_about.json", "_summary.json"
+_OWN = ("_dead_letters", ABOUT, SUMMARY, MANIFEST, "_job")
+_NOTES = ("shards", "summaries")  # in _job, a file per shard
 _WAIT_SECONDS = 60.0  # for workers of a job that was killed; they end by themselves
-MANIFEST = "_SUCCESS"
 
 
 class JobFolder:
@@ -53,7 +56,8 @@ class JobFolder:
         """
         self._require_own()
         try:
-            os.makedirs(self._job("shards"), exist_ok=True)
+            for place in _NOTES:
+                os.makedirs(self._job(place), exist_ok=True)
             opened = open(self._job("lock"), "a", encoding="utf-8")
         except OSError as error:
             raise JobError(f"cannot make the folder {self.path!r}: {error}") from error
@@ -114,7 +118,8 @@ class JobFolder:
 
     def sweep(self):
         """Removes what processes that were killed had begun to write; nobody may be writing."""
-        for place in ("", "_dead_letters", "_job", os.path.join("_job", "shards")):
+        notes = (os.path.join("_job", name) for name in _NOTES)
+        for place in ("", "_dead_letters", "_job", *notes):
             place = os.path.join(self.path, place)
             for name in os.listdir(place) if os.path.isdir(place) else ():
                 if name.startswith(".") and name.endswith(".tmp"):
@@ -140,11 +145,13 @@ class JobFolder:
                 shutil.rmtree(path)
             elif os.path.exists(path):
                 os.unlink(path)
-        shutil.rmtree(self._job("shards"))
-        os.makedirs(self._job("shards"))
+        for place in _NOTES:
+            shutil.rmtree(self._job(place))
+            os.makedirs(self._job(place))
 
-    def finish(self, number, note):
+    def finish(self, number, note, summary):
         """Notes that a shard is finished; its file has to be there already."""
+        write_file(self._job("summaries", f"{number:05d}.json"), dump(summary))
         write_file(self._job("shards", f"{number:05d}.json"), dump(note))
         return note
 
@@ -153,10 +160,16 @@ class JobFolder:
         try:
             with open(self._job("shards", f"{number:05d}.json"), "rb") as file:
                 note = json.load(file)
-            whole = os.path.getsize(self.results(note["file"])) == note["bytes"]
+            whole = os.path.getsize(self.results(note["file"])) == note["bytes"] and (
+                os.path.exists(self._job("summaries", f"{number:05d}.json")))
         except (OSError, ValueError, KeyError):
             return None
         return note if whole else None
+
+    def summary(self, number):
+        """What a finished shard adds to the summary, as `Summary.merge` takes it."""
+        with open(self._job("summaries", f"{number:05d}.json"), "rb") as file:
+            return json.load(file)
 
     def succeed(self, manifest):
         """Writes the manifest: everything is there."""

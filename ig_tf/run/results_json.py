@@ -105,7 +105,7 @@ def _point_row(point: PointScores) -> dict[str, Any]:
         "kind": point.kind,
         "features": list(point.features),
         "shape": list(point.scores.shape),
-        "scores": value_row(point.scores),
+        "scores": point.json() if point.json else value_row(point.scores),
     }
     if point.tokens is not None:
         row["tokens"] = list(point.tokens)

@@ -77,7 +77,22 @@ class PointScores:
     tokens: tuple[str | int, ...] | None = None
     features: tuple[str, ...] = ()
 
+    @classmethod
+    def known(cls, name: str, kind: str, scores: np.ndarray, tokens: tuple[str | int, ...] | None,
+              features: tuple[str, ...], json: Callable[[], Any] | None) -> "PointScores":
+        """Of values that are of the right types and sizes, which are not looked at again.
+
+        Args:
+          name, kind, scores, tokens, features: as above.
+          json: gives the scores as JSON has them, where somebody knows that already.
+        """
+        made = object.__new__(cls)
+        made.__dict__.update(name=name, kind=kind, scores=scores, tokens=tokens, features=features,
+                             json=json)
+        return made
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "json", None)
         if self.kind not in KINDS:
             raise ResultsError(
                 f"point {self.name!r}: unknown kind {self.kind!r}; known: {', '.join(KINDS)}")

@@ -19,6 +19,8 @@ _MAGIC = (
     (b"BM", "image/bmp"),
 )
 
+_ENCODER = json.JSONEncoder(allow_nan=False)
+
 
 @contextlib.contextmanager
 def located(place: str) -> Iterator[None]:
@@ -36,6 +38,8 @@ def located(place: str) -> Iterator[None]:
 
 def dump(value: Any, indent: int | None = None) -> bytes:
     """JSON in ASCII, which also carries lone surrogates; NaN must have been taken out."""
+    if indent is None:
+        return _ENCODER.encode(value).encode("ascii")
     return json.dumps(value, allow_nan=False, indent=indent).encode("ascii")
 
 
@@ -85,6 +89,9 @@ def plain(value: Any) -> Any:
 def _plain_array(array: np.ndarray) -> Any:
     if array.dtype.kind != "f":
         return array.tolist() if array.dtype.kind in "biuU" else plain(array.tolist())
+    if array.ndim == 0:
+        number = float(str(array[()]))  # as below, but faster for one
+        return number if math.isfinite(number) else None
     if array.dtype.itemsize < 8:
         # The shortest decimals of a float32 give it back exactly, at half the length.
         array = array.astype("U32").astype(np.float64)

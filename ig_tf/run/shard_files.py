@@ -1,9 +1,10 @@
 """Files of a shard's results. A new format is a row of FORMATS."""
 
 import contextlib
+import csv
 
 from ig_tf.errors import RecordError
-from ig_tf.run import readers, tables
+from ig_tf.run import long_form, readers, tables
 from ig_tf.run.results_json import row_of
 from ig_tf.run.results_values import dump, plain
 
@@ -12,17 +13,36 @@ _ELEMENTS = 1 << 22  # of scores, at most: larger rows are encoded sooner
 
 
 @contextlib.contextmanager
-def _jsonl(path, _):
-    """The rows of results files of one run, with `position`, and `kept` besides."""
+def _jsonl(path, schema, rows):
+    """The rows of results files of one run, with `position`, and `kept` besides; in long form an
+    object per row, with all columns."""
     with open(path, "wb") as file:
         def write(position, result, kept):
+            if rows is not wide:
+                for one in rows(position, result, kept):
+                    file.write(dump({name: plain(one.get(name)) for name, _ in schema}) + b"\n")
+                return
             row = {"position": position, **row_of(result)}
             file.write(dump({**row, "kept": plain(kept)} if kept else row) + b"\n")
         yield write
 
 
 @contextlib.contextmanager
-def _parquet(path, schema):
+def _csv(path, schema, rows):
+    """Long form: a header, then a line per row. What is null, or no finite number, is empty."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([name for name, _ in schema])
+
+        def write(position, result, kept):
+            for one in rows(position, result, kept):
+                values = (plain(one.get(name)) for name, _ in schema)
+                writer.writerow(["" if value is None else value for value in values])
+        yield write
+
+
+@contextlib.contextmanager
+def _parquet(path, schema, rows):
     pyarrow = readers.parquet_library("to write Parquet")
     lists = {"floats": pyarrow.float32(), "doubles": pyarrow.float64(),
              "strings": pyarrow.string(), "int64s": pyarrow.int64()}
@@ -39,9 +59,9 @@ def _parquet(path, schema):
 
         def write(position, result, kept):
             nonlocal size
-            waiting.append(tables.row(position, result, kept))
+            waiting.extend(rows(position, result, kept))
             size += sum(point.scores.size for point in result.points)
-            if len(waiting) == _TOGETHER or size > _ELEMENTS:
+            if len(waiting) >= _TOGETHER or size > _ELEMENTS:
                 flush()
                 size = 0
         yield write
@@ -50,7 +70,7 @@ def _parquet(path, schema):
 
 
 @contextlib.contextmanager
-def _tfrecord(path, schema):
+def _tfrecord(path, schema, rows):
     """A tf.Example per row; a feature that is null is not there."""
     import tensorflow as tf
     kinds = {"string": "bytes_list", "strings": "bytes_list", "int64": "int64_list",
@@ -58,12 +78,13 @@ def _tfrecord(path, schema):
     try:
         with tf.io.TFRecordWriter(path) as writer:
             def write(position, result, kept):
-                example, row = tf.train.Example(), tables.row(position, result, kept)
-                for name, kind in schema:
-                    if row.get(name) is not None:
-                        _add(example.features.feature[name], kinds.get(kind, "float_list"),
-                             row[name])
-                writer.write(example.SerializeToString())
+                for row in rows(position, result, kept):
+                    example = tf.train.Example()
+                    for name, kind in schema:
+                        if row.get(name) is not None:
+                            _add(example.features.feature[name], kinds.get(kind, "float_list"),
+                                 row[name])
+                    writer.write(example.SerializeToString())
             yield write
     except tf.errors.OpError as error:
         raise OSError(error.message) from error
@@ -76,18 +97,43 @@ def _add(feature, kind, value):
     getattr(feature, kind).value.extend(values)
 
 
-# format: (context manager(path, schema) that gives function(position, result, kept), ending)
+def wide(position, result, kept):
+    """A result as one row of `tables`."""
+    return [tables.row(position, result, kept)]
+
+
+# format: (context manager(path, schema, rows) that gives function(position, result, kept), ending)
 FORMATS = {"jsonl": (_jsonl, ".jsonl"), "parquet": (_parquet, ".parquet"),
-           "tfrecord": (_tfrecord, ".tfrecord")}
+           "tfrecord": (_tfrecord, ".tfrecord"), "csv": (_csv, ".csv")}
+# form: (function(artifact, {pass-through column: type}) -> schema,
+#        function(position, result, kept) -> [{column: value}])
+FORMS = {"wide": (tables.schema, wide), "long": (long_form.schema, long_form.rows)}
 
 
-def require(name):
+def opener(name, form, loaded, kept):
+    """How a shard is written.
+
+    Returns:
+      (context manager(path) that gives function(position, result, kept), ending of the file).
+    """
+    opened, ending = FORMATS[name]
+    schema, rows = FORMS[form]
+    columns = schema(loaded, kept)
+    return lambda path: opened(path, columns, rows), ending
+
+
+def require(name, form="wide"):
     """Refuses a format that cannot be written here.
 
     Raises:
-      RecordError: nobody knows it, or a library is missing.
+      RecordError: nobody knows it, a library is missing, or it cannot hold that form.
     """
     if name not in FORMATS:
         raise RecordError(f"unknown format {name!r}; known: {', '.join(FORMATS)}.")
+    if form not in FORMS:
+        raise RecordError(f"unknown form {form!r}; known: {', '.join(FORMS)}.")
+    if name == "csv" and form != "long":
+        raise RecordError("--format=csv holds no lists of scores: give --form=long, one row per "
+                          "feature or token.")
     if name == "parquet":
         readers.parquet_library("to write Parquet")

@@ -13,10 +13,13 @@ import itertools
 import os
 
 from ig_tf.errors import JobError, RecordError
-from ig_tf.run import records, results, shard_files, tables
+from ig_tf.run import records, results, shard_files, summary, tables
+from ig_tf.run.ahead import ahead
 from ig_tf.run.results_values import dump
 
-WINDOW = 4  # batches that are read before they are answered: records of equal shapes go together
+# Batches that are read before they are answered, where shapes vary: records of equal shapes go
+# together. One window is read, one answered and one written at a time.
+WINDOW = 4
 
 _REASON = 2_000
 
@@ -60,15 +63,16 @@ class Worker:
       explainer: an `Explainer`.
       fields: `Fields`.
       kept: {pass-through column: type}.
-      format: a row of `shard_files.FORMATS`.
+      format, form: rows of `shard_files.FORMATS` and `shard_files.FORMS`.
       batch_size: records per request; halved where memory runs out.
       skip: whether a record that fails costs a row of status error, and not the job.
       said: function(number of records just done, sentence or None).
     """
 
-    def __init__(self, folder, stream, explainer, fields, kept, format, batch_size, skip, said):
+    def __init__(self, folder, stream, explainer, fields, kept, format, form, batch_size, skip,
+                 said):
         self._folder, self._stream, self._explainer = folder, stream, explainer
-        self._fields, self._kept, self._format = fields, kept, format
+        self._fields, self._kept, self._format, self._form = fields, kept, format, form
         self._batch, self._skip, self._said = batch_size, skip, said
 
     def run(self, shard):
@@ -80,17 +84,19 @@ class Worker:
         Raises:
           JobError: a record failed, and none may; or a file cannot be written.
         """
-        opener, ending = shard_files.FORMATS[self._format]
-        schema = tables.schema(self._explainer.loaded, self._kept)
+        opener, ending = shard_files.opener(self._format, self._form, self._explainer.loaded,
+                                            self._kept)
         name = shard.file(ending)
         path, dead = self._folder.results(name), self._folder.dead_letters(shard.number)
-        statuses, failed = collections.Counter(), 0
+        statuses, failed, whole = collections.Counter(), 0, summary.Summary()
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(dead)  # of a run that was killed
-            with _aside(path) as aside, contextlib.ExitStack() as letters:
-                with opener(aside, schema) as write:
-                    for position, file, item, found, kept in self._answered(shard):
+            with _aside(path) as aside, contextlib.ExitStack() as letters, contextlib.closing(
+                    ahead(self._answered(shard))) as answered:
+                with opener(aside) as write:
+                    for position, file, item, found, kept in itertools.chain.from_iterable(
+                            answered):
                         if isinstance(found, Failure):
                             if not failed:
                                 letter = letters.enter_context(_aside(dead))
@@ -98,9 +104,12 @@ class Worker:
                             failed += 1
                             letters_file.write(_letter(position, file, item, found))
                             found = (self._without(position, item, found),)
+                        else:
+                            found = found()
                         for result in found:
                             write(position, result, kept)
                             statuses[result.status] += 1
+                            whole.add(result, kept)
             size, digest = checksum(path)
         except OSError as error:
             raise JobError(f"{path}: cannot be written: {error}. Finished shards are kept: run the "
@@ -108,21 +117,34 @@ class Worker:
         return self._folder.finish(shard.number, {
             "file": name, "records": shard.stop - shard.start, "rows": statuses.total(),
             "statuses": dict(sorted(statuses.items())), "dead_letters": failed, "bytes": size,
-            "sha256": digest})
+            "sha256": digest}, whole.state())
 
     def _answered(self, shard):
-        """Yields (position, file, item, results or Failure, kept) in the order of the input."""
+        """Yields windows, in the order of the input, of (position, file, item, found, kept).
+
+        Found is a Failure, or a function that gives the results.
+        """
+        with contextlib.closing(ahead(self._windows(shard))) as windows:
+            for window, read in windows:
+                answers = self._window([one for one, _ in read])
+                done = []
+                for (position, file, item), found, (_, kept) in zip(window, answers, read):
+                    if isinstance(found, Failure) and not self._skip:
+                        yield done
+                        raise JobError(
+                            f"{file}: record {position} fails: {found.reason.rstrip('.')}. "
+                            "Finished shards are kept. With --on_error=skip it costs one row of "
+                            "status error.")
+                    done.append((position, file, item, found, kept))
+                yield done
+                self._said(len(window), None)
+
+    def _windows(self, shard):
+        """Yields ([(position, file, item)], [(`Prepared` or Failure, pass-through values)])."""
         stream = self._stream.range(shard.start, shard.stop)
-        while window := list(itertools.islice(stream, WINDOW * self._batch)):
-            read = [self._read(position, file, item) for position, file, item in window]
-            answers = self._window([one for one, _ in read])
-            for (position, file, item), found, (_, kept) in zip(window, answers, read):
-                if isinstance(found, Failure) and not self._skip:
-                    raise JobError(
-                        f"{file}: record {position} fails: {found.reason.rstrip('.')}. Finished "
-                        "shards are kept. With --on_error=skip it costs one row of status error.")
-                yield position, file, item, found, kept
-            self._said(len(window), None)
+        batches = WINDOW if self._explainer.loaded.varied else 1
+        while window := list(itertools.islice(stream, batches * self._batch)):
+            yield window, [self._read(*one) for one in window]
 
     def _read(self, position, file, item):
         """(`Prepared` or Failure, pass-through values)."""
@@ -146,7 +168,7 @@ class Worker:
         return results.Result(id=str(name), status="error", message=failure.reason)
 
     def _window(self, read):
-        """Results or Failure of each; those of equal shapes share requests."""
+        """What gives the results, or Failure, of each; those of equal shapes share requests."""
         found, alike = list(read), {}
         for place, one in enumerate(read):
             if not isinstance(one, Failure):
@@ -160,12 +182,12 @@ class Worker:
         return found
 
     def _answer(self, group):
-        """Results or Failure of each record of a request; what is refused is halved."""
+        """As `_window`, of one request; what is refused is halved."""
         import tensorflow as tf
         if len(group) > self._batch and not self._explainer.loaded.examples:
             return self._halves(group)
         try:
-            return self._explainer.results(group)
+            return self._explainer.answered(group)
         except tf.errors.ResourceExhaustedError as error:
             reason = f"out of memory: {error.message.strip().partition(chr(10))[0]}"
             if self._explainer.loaded.examples:

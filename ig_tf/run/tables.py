@@ -69,11 +69,11 @@ def row(position, result, kept):
         found[f"attributions/{point.name}"] = np.ravel(point.scores)
         found[f"shape/{point.name}"] = list(np.shape(point.scores))
         if point.tokens is not None:
-            found[f"tokens/{point.name}"] = [_text(token) for token in point.tokens]
+            found[f"tokens/{point.name}"] = [text(token) for token in point.tokens]
     return found
 
 
-def _text(value):
+def text(value):
     """Text that UTF-8 can hold; lone surrogates get escapes."""
     return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -98,7 +98,7 @@ def as_type(value, kind, where):
     found = type_of(value)
     if kind == "string":
         if found == "string" and isinstance(value, (str, bytes)):
-            return _text(value.decode("utf-8", "backslashreplace")
+            return text(value.decode("utf-8", "backslashreplace")
                          if isinstance(value, bytes) else value)
         return json.dumps(plain(value))
     if found == kind or (found, kind) == ("int64", "double"):

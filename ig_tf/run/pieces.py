@@ -100,7 +100,8 @@ def cut(tokens: Sequence[str | int], scores: np.ndarray, merge: bool = True) -> 
       merge: whether pieces of a word are put together.
     """
     family = family_of(tokens) if merge else None
-    pads = _pads(tokens, scores)
+    singles = np.asarray(scores, np.float64).tolist()
+    pads = _pads(tokens, singles)
     found: list[Piece] = []
     for place, token in enumerate(tokens):
         kind = "pad" if pads[place] else "special" if token in SPECIAL else "word"
@@ -116,11 +117,12 @@ def cut(tokens: Sequence[str | int], scores: np.ndarray, merge: bool = True) -> 
         start = place
         if before:
             start = found.pop().start
-        found.append(Piece(start, place + 1, kind, shown, _total(scores[start:place + 1])))
+        score = singles[place] if start == place else _total(scores[start:place + 1])
+        found.append(Piece(start, place + 1, kind, shown, score))
     return found
 
 
-def _pads(tokens: Sequence[str | int], scores: np.ndarray) -> list[bool]:
+def _pads(tokens: Sequence[str | int], scores: Sequence[float]) -> list[bool]:
     silent = [token == 0 and not isinstance(token, str) and score == 0
               for token, score in zip(tokens, scores)]
     first = next((i for i, s in enumerate(silent) if not s), len(tokens))
