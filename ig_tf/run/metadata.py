@@ -116,7 +116,7 @@ def _found(value, wanted, place):
 
 def diagnosis(record):
     """Whether the signature computes something else than attributions (`ig_tf.save`, build)."""
-    return "prediction" not in record.get("outputs", {"prediction": None})
+    return "target_index" not in record.get("outputs", {"target_index": None})
 
 
 def refuse_unlike(path, record, inputs, outputs):
