@@ -63,6 +63,24 @@ def test_a_call_that_gives_less_than_is_read(models, tmp_path):
         ig_tf.instrument(ig_tf.load(changed(models, "dense_2", tmp_path, drop)), steps=2)
 
 
+def test_names_of_features_that_cannot_be_read(models, tmp_path):
+    """Texts packed as bytes: TensorFlow's C++ reads them, its Python does not."""
+    def pack(meta_graph):
+        for function in meta_graph.graph_def.library.function:
+            for node in function.node_def:
+                if node.op == "Const" and node.attr["value"].tensor.string_val:
+                    tensor = node.attr["value"].tensor
+                    texts = list(tensor.string_val)
+                    del tensor.string_val[:]
+                    tensor.tensor_content = bytes(map(len, texts)) + b"".join(texts)
+
+    folder = changed(models, "examples_2", tmp_path, pack)
+    plan = ig_tf.instrument(ig_tf.load(folder), steps=3)
+    ig_tf.save(plan, tmp_path / "out")
+    answer = cases._answer(str(tmp_path / "out"), models["examples_2"].inputs)
+    assert cases._judged(plan, str(folder), models["examples_2"].inputs, answer)[0] == "agrees"
+
+
 @pytest.mark.parametrize("index", [2**70, [2**63], [None], [True]])
 def test_an_index_that_is_no_index(index):
     with pytest.raises(ResultsError, match="'index' must be whole numbers"):

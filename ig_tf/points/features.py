@@ -97,14 +97,22 @@ def _outputs_by_key(op):
     return {tensor.name: name for tensor, name in zip(op.outputs, names)}
 
 
+def _static(tensor):
+    """Its constant value, or None; texts packed as bytes are nothing that Python can read."""
+    try:
+        return tf.get_static_value(tensor)
+    except ValueError:
+        return None
+
+
 def _keys(op):
     if op.type == "ParseExample":
         count = op.get_attr("Nsparse")
-        values = [tf.get_static_value(tensor) for tensor in op.inputs[2:]]
+        values = [_static(tensor) for tensor in op.inputs[2:]]
         dense = op.get_attr("Ndense")
         groups = [values[:count], values[count:count + dense], []]
     else:
-        groups = [tf.get_static_value(tensor) for tensor in op.inputs[2:5]]
+        groups = [_static(tensor) for tensor in op.inputs[2:5]]
     if any(group is None or any(v is None for v in group) for group in groups):
         return None, None, None
     return [[np.ravel(v)[0].decode("utf-8", "replace") for v in group] for group in groups]

@@ -73,7 +73,7 @@ class Moments:
     @classmethod
     def of_state(cls, state: list[float]) -> "Moments":
         made = cls()
-        made.count, made._total, made._size = state
+        made.count, (made._total, made._size) = int(state[0]), state[1:]
         return made
 
     def row(self) -> dict[str, float]:
@@ -150,7 +150,8 @@ class Column:
     """Scores of a feature: moments and quantiles; waiting ones are counted together."""
 
     def __init__(self) -> None:
-        self._moments, self._sketch, self._waiting = Moments(), Sketch(), []
+        self._moments, self._sketch = Moments(), Sketch()
+        self._waiting: list[float] = []
 
     def append(self, score: float) -> None:
         self._waiting.append(score)

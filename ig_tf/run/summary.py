@@ -19,9 +19,9 @@ class Group:
       rows: how many.
     """
 
-    def __init__(self, kind: type) -> None:
-        self.rows = 0
-        self._kind, self._features = kind, {}
+    def __init__(self, kind: Any) -> None:
+        self.rows, self._kind = 0, kind
+        self._features: dict[str, Any] = {}
 
     def add(self, result: Result) -> None:
         self.rows += 1
@@ -39,7 +39,7 @@ class Group:
         return [self.rows, {name: column.state() for name, column in self._features.items()}]
 
     @classmethod
-    def of_state(cls, kind: type, state: list[Any]) -> "Group":
+    def of_state(cls, kind: Any, state: list[Any]) -> "Group":
         made = cls(kind)
         made.rows = state[0]
         made._features = {name: kind.of_state(one) for name, one in state[1].items()}
