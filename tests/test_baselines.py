@@ -18,6 +18,8 @@ from ig_tf import describe
 from ig_tf.errors import BaselineError, RecordError
 from ig_tf.ig import baselines
 from ig_tf.ig.recipe import Mode
+from ig_tf.rendering import report
+from ig_tf.run import results
 from ig_tf.starting import Records
 
 v1 = tf.compat.v1
@@ -107,6 +109,25 @@ def test_ten_rows_at_a_time_and_all_are_one(tmp_path):
                           **choices)[1](x=X)["attributions/x"] for rows in (1, 10, None)]
     np.testing.assert_allclose(found[0], found[2], rtol=0, atol=1e-12)
     np.testing.assert_allclose(found[1], found[2], rtol=0, atol=1e-12)
+
+
+def test_results_say_how_far_the_baselines_lie_apart(tmp_path):
+    """The share of the attributions that their standard deviations are, in files and pages."""
+    builders.save_tf2(tmp_path / "m", layered, {"x": spec([None, 3])}, WEIGHTS)
+    instrumented(tmp_path / "m", tmp_path / "one", steps=5)
+    _, run = instrumented(tmp_path / "m", tmp_path / "all", steps=5,
+                          baseline=[{"x": start} for start in STARTS])
+    answer = run(x=X)
+    expected = answer["spread/x"].sum(1) / np.abs(answer["attributions/x"]).sum(1)
+    records = [{"x": row.tolist()} for row in X]
+    found = ig_tf.attribute(str(tmp_path / "all"), records)
+    np.testing.assert_allclose([one.spread for one in found], expected, rtol=1e-12)
+    for file in ("found.jsonl", "found.npz"):
+        results.write(tmp_path / file, found, found.about)
+        _, again = results.read(tmp_path / file)
+        assert [one.spread for one in again] == [one.spread for one in found]
+    assert "spread over the baselines" in report.render(found)
+    assert ig_tf.attribute(str(tmp_path / "one"), records)[0].spread is None
 
 
 def test_the_pilot_looks_at_each_baseline(tmp_path):

@@ -142,6 +142,8 @@ def _facts(result: Result) -> Html:
             part for words in error_parts(result) for part in (_unbroken(words), " "))),
         ("status", result.status.replace("_", " ")),
         *((("nodes", f"{result.steps:,}"),) if result.steps is not None else ()),
+        *((("spread over the baselines", f"{result.spread:.1%} of the attributions"),)
+          if result.spread is not None else ()),
     )
     return element(
         "dl", *(element("div", element("dt", name), element("dd", value)) for name, value in facts),

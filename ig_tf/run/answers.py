@@ -27,6 +27,7 @@ class Rows:
         self._features = [(key.partition("/")[2], _floats(value))
                           for key, value in sorted(answer.items())  # theirs differs by process
                           if key.startswith("features/")]
+        self._spread = _spreads(answer, loaded.metadata["points"])
         self._points = [_Point(point, answer, vocabulary) for point in loaded.metadata["points"]]
 
     def numbers(self, row):
@@ -34,6 +35,10 @@ class Rows:
         found = dict.fromkeys(results.NUMBERS)
         found.update((key, values[row]) for key, values in self._numbers)
         return found
+
+    def spread(self, row):
+        """How far several baselines lie apart, as `Result` has it; None: there is one."""
+        return None if self._spread is None else self._spread[row]
 
     def index(self, row):
         """The class that is explained."""
@@ -80,6 +85,18 @@ class _Point:
         json = None if is_large(scores) else functools.partial(self._json, row, length)
         return results.PointScores.known(self._name, self._kind, scores, tokens, self._features,
                                          json)
+
+
+def _spreads(answer, points):
+    """The `spread` of each row; None: the answer has none."""
+    names = [point["name"] for point in points if f"spread/{point['name']}" in answer]
+    if not names:
+        return None
+    deviations, sizes = (sum(np.abs(answer[f"{key}/{name}"]).astype(np.float64).reshape(
+        len(answer["prediction"]), -1).sum(1) for name in names)
+        for key in ("spread", "attributions"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (deviations / sizes).tolist()
 
 
 def _floats(array):

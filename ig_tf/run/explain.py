@@ -136,7 +136,7 @@ def _result(name, target, inputs, rows, row):
     numbers = rows.numbers(row)
     return results.Result(
         id=name, status=requests.status(numbers), target=target, points=rows.points(row),
-        features=rows.features(row), inputs=inputs, **numbers)
+        features=rows.features(row), inputs=inputs, spread=rows.spread(row), **numbers)
 
 
 def _shown_inputs(loaded, record, values):

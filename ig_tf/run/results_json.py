@@ -27,13 +27,14 @@ def row_of(result: Result) -> dict[str, Any]:
         "points": [_point_row(point) for point in result.points],
         "features": {name: finite_or_none(v) for name, v in result.features.items()},
         "inputs": {str(name): value_row(value) for name, value in result.inputs.items()},
-        **steps_row(result),
+        **own_row(result),
     }
 
 
-def steps_row(result: Result) -> dict[str, int]:
-    """The nodes of a row as part of a JSON object, where they are its own."""
-    return {} if result.steps is None else {"steps": int(result.steps)}
+def own_row(result: Result) -> dict[str, Any]:
+    """What only some rows have, as part of a JSON object: nodes of its own, a spread."""
+    return {name: getattr(result, name) for name in ("steps", "spread")
+            if getattr(result, name) is not None}
 
 
 def result_of(row: Any) -> Result:
@@ -54,6 +55,7 @@ def result_of(row: Any) -> Result:
         features=_features_of(take(row, "features", (dict,), {})),
         inputs=inputs_of(take(row, "inputs", (dict,), {})),
         steps=take(row, "steps", (int, type(None)), None),
+        spread=take(row, "spread", (int, float, type(None)), None),
     )
 
 

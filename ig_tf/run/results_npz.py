@@ -16,7 +16,7 @@ from ig_tf.run.results_columns import (
     index_array, number_array, ordered, string_array, token_array)
 from ig_tf.run.results_files import written_aside
 from ig_tf.run.results_json import (
-    about_of, about_row, inputs_of, steps_row, target_of, target_row, value_row)
+    about_of, about_row, inputs_of, own_row, target_of, target_row, value_row)
 from ig_tf.run.results_rows import NUMBERS, About, PointScores, Result
 from ig_tf.run.results_values import dump, load, located, take, type_name
 
@@ -59,7 +59,7 @@ def _npz_row(result: Result) -> dict[str, Any]:
         ],
         "features": list(result.features),
         "inputs": {},
-        **steps_row(result),
+        **own_row(result),
     }
 
 
@@ -174,4 +174,5 @@ def _npz_result(i: int, row: Any, arrays: Mapping[str, np.ndarray]) -> Result:
                   for name in take(row, "features", (list,), [])},
         inputs=inputs,
         steps=take(row, "steps", (int, type(None)), None),
+        spread=take(row, "spread", (int, float, type(None)), None),
     )

@@ -128,6 +128,8 @@ class Result:
       inputs: what the caller sent, so that it can be drawn; may be empty. Values are numbers,
         text, lists, arrays, bytes or {"base64": ..., "media": ...}.
       steps: nodes that this row took, where rows differ; None: those of the model card.
+      spread: how much the attributions depend on which of several baselines is taken: the sum of
+        their standard deviations over the sum of |attributions|; None: there is one baseline.
 
     Raises:
       ResultsError: an unknown status, or two points of one name.
@@ -145,6 +147,7 @@ class Result:
     features: Mapping[str, float] = dataclasses.field(default_factory=dict)
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     steps: int | None = None
+    spread: float | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -153,7 +156,7 @@ class Result:
         object.__setattr__(self, "points", tuple(self.points))
         object.__setattr__(self, "features",
                            {name: float_or_nan(v) for name, v in self.features.items()})
-        for name in NUMBERS:
+        for name in (*NUMBERS, "spread"):
             object.__setattr__(self, name, finite_or_none(getattr(self, name)))
         names = [point.name for point in self.points]
         if len(set(names)) < len(names):

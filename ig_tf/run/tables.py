@@ -7,6 +7,7 @@
 | target, target_index, target_label | string, int64, string | the explained number |
 | prediction, baseline_prediction, completeness_error, relative_error | double | as in `Result` |
 | steps | int64 | nodes, where rows differ |
+| spread | double | as in `Result`, where there are several baselines |
 | features/NAME | double | total of a raw feature |
 | attributions/NAME | floats or doubles | scores of a point, in C order |
 | shape/NAME | int64s | their shape |
@@ -26,7 +27,7 @@ from ig_tf.run.results_values import plain
 
 _HEAD = (("id", "string"), ("position", "int64"), ("status", "string"), ("message", "string"),
          ("target", "string"), ("target_index", "int64"), ("target_label", "string"),
-         *((name, "double") for name in NUMBERS), ("steps", "int64"))
+         *((name, "double") for name in NUMBERS), ("steps", "int64"), ("spread", "double"))
 _LISTS = {"float64": "doubles"}  # of scores, by type; all others fit in floats
 _OF_IDS = ("tokens", "one_hot", "pooled")  # kinds of points whose answers may have tokens
 
@@ -63,6 +64,7 @@ def row(position, result, kept):
              "message": result.message or None, "target": result.target.text() or None,
              "target_index": index if isinstance(index, int) else None,
              "target_label": result.target.label, "steps": result.steps,
+             "spread": result.spread,
              **{name: getattr(result, name) for name in NUMBERS}, **kept}
     found.update({f"features/{name}": value for name, value in result.features.items()})
     for point in result.points:
