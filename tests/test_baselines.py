@@ -111,6 +111,27 @@ def test_ten_rows_at_a_time_and_all_are_one(tmp_path):
     np.testing.assert_allclose(found[1], found[2], rtol=0, atol=1e-12)
 
 
+def test_a_record_on_the_decision_boundary_scores_on_it(tmp_path):
+    """Boundary attributions: from the nearest point where a logistic score is 1/2."""
+    weights = np.array([2.0, -1.0, 0.5])
+
+    def logistic(x, w):
+        return tf.sigmoid(tf.linalg.matvec(x, w) - 0.75)
+
+    builders.save_tf2(tmp_path / "m", logistic, {"x": spec([None, 3])}, {"w": weights})
+    nearest = X[0] - (X[0] @ weights - 0.75) * weights / (weights @ weights)
+    (tmp_path / "boundary.jsonl").write_text(json.dumps({"x": nearest.tolist()}))
+    _, run = instrumented(tmp_path / "m", tmp_path / "out", steps=30,
+                          baseline=f"record:{tmp_path / 'boundary.jsonl'}")
+    found = run(x=X[:1])
+    np.testing.assert_allclose(found["baseline_prediction"], 0.5, rtol=1e-12)
+    np.testing.assert_allclose(found["attributions/x"].sum(), found["prediction"][0] - 0.5,
+                               rtol=1e-9)
+    # The way there is along w: what is explained is shared out as w squared.
+    shares = found["attributions/x"][0] / found["attributions/x"].sum()
+    np.testing.assert_allclose(shares, weights ** 2 / (weights @ weights), rtol=1e-9)
+
+
 def test_results_say_how_far_the_baselines_lie_apart(tmp_path):
     """The share of the attributions that their standard deviations are, in files and pages."""
     builders.save_tf2(tmp_path / "m", layered, {"x": spec([None, 3])}, WEIGHTS)
