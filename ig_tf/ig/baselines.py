@@ -157,7 +157,8 @@ def _file(file):
             with np.load(file, allow_pickle=False) as data:
                 found = {name: data[name] for name in data.files}
     except Exception as error:  # NumPy and zipfile raise what they like
-        raise BaselineError(f"cannot read the baseline file {file!r}: {error}") from error
+        what = "JSON" if file.endswith(".json") else ".npz of plain arrays"
+        raise BaselineError(f"baseline file {file!r} is no {what}: {error}") from error
     if not isinstance(found, dict):
         raise BaselineError(f"baseline file {file!r} has no arrays by the names of points.")
     return found

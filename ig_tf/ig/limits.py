@@ -51,7 +51,7 @@ def bounded(build, limits):
         parts = {key: place for keys in recipe.work.sparse.values()
                  for place, key in enumerate(keys)}  # indices, values, dense shape
         asserts = [one for name, key in names.items() if name in given and parts.get(key, 2) == 2
-                   for one in _asserts(key, given[name], recipe.lie.axes.get(key, 0), limits,
+                   for one in _asserts(key, given[name], recipe.layout.axes.get(key, 0), limits,
                                        key in parts)]
         with tf.control_dependencies(asserts):
             after = {name: tf.identity(value) if name in names else value

@@ -220,11 +220,11 @@ def _by_session(path, metadata):
     def open_signature(name):
         signature = meta_graph.signature_def[name]
         arguments = _arguments(signature)
-        specs = sparse.specs({key: spec for key, (_, spec) in arguments.items()},
-                             metadata.get("sparse_inputs", {}))
-        records.refuse_unlike(path, metadata, specs, {
+        given = {key: spec for key, (_, spec) in arguments.items()}
+        records.refuse_unlike(path, metadata, given, {
             key: tf.TensorSpec(tf.TensorShape(info.tensor_shape))
             for key, info in signature.outputs.items()})
+        specs = sparse.specs(given, metadata.get("sparse_inputs", {}))
         fetches = {key: info.name for key, info in signature.outputs.items()}
 
         def function(**tensors):

@@ -38,7 +38,7 @@ _RECORD = {
     "baseline": str,
     "baseline_values": _Optional((dict, type(None))),
     "baseline_samples": _Optional({"count": int}),
-    "method": _Optional({"text": str}),
+    "method": _Optional({"text": str, "sums": bool}),
     "rule": {"name": str, "steps": int},
     "batch": _Optional({"axes": _Optional(_Of(int))}),
     "sparse_inputs": _Optional(_Of({"keys": [str], "shape": (type(None), list)})),
@@ -91,7 +91,7 @@ def _wrong(value, shape, place):
         parts = ((one, shape[0], f"{place}[{number}]") for number, one in enumerate(value))
     else:
         kinds = shape if isinstance(shape, tuple) else (shape,)
-        fits = isinstance(value, kinds) and not isinstance(value, bool)
+        fits = isinstance(value, kinds) and isinstance(value, bool) == (kinds == (bool,))
         return None if fits else _found(value, " or ".join(_NAMES[kind] for kind in kinds), place)
     return next(filter(None, (_wrong(*part) for part in parts)), None)
 
