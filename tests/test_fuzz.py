@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from google.protobuf import message
 from tensorflow.core.protobuf import saved_model_pb2
 
 import ig_tf
@@ -117,7 +118,7 @@ def test_changed_messages_are_read_or_refused(models):
         changed, names = mutate_model.mutate(random.Random(number), data)
         try:
             proto = saved_model_pb2.SavedModel.FromString(changed)
-        except Exception:
+        except message.DecodeError:
             continue
         for meta_graph in proto.meta_graphs:
             try:

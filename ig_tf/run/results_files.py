@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 
-def _sync(folder: pathlib.Path) -> None:
+def sync(folder: str | os.PathLike) -> None:
     """Brings the names in a folder to the disk."""
     number = os.open(folder, os.O_RDONLY)
     try:
@@ -26,6 +26,6 @@ def written_aside(path: pathlib.Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         aside.unlink(missing_ok=True)

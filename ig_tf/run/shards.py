@@ -15,6 +15,7 @@ import os
 from ig_tf.errors import JobError, RecordError
 from ig_tf.run import records, results, shard_files, summary, tables
 from ig_tf.run.ahead import ahead
+from ig_tf.run.results_files import sync
 from ig_tf.run.results_values import dump
 
 # Batches that are read before they are answered, where shapes vary: records of equal shapes go
@@ -249,19 +250,10 @@ def _aside(path):
         with open(aside, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(aside, path)
-        _sync(folder)
+        sync(folder)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(aside)
-
-
-def _sync(folder):
-    """Brings the names in a folder to the disk."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def checksum(path):

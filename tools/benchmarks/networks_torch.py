@@ -16,7 +16,7 @@ def lookup(model, weights, inputs):
 
 def to_rows(model, attribution):
     """Attributions in the order of the model's own input."""
-    array = attribution.detach()
+    array = attribution.detach().cpu()
     return (array if model.vocabulary else array.permute(0, 2, 3, 1)).numpy()
 
 

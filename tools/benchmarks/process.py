@@ -23,13 +23,15 @@ class Contender:
       threads: for all the pools that it may have.
       log: file that takes what it prints.
       limit: seconds that one answer may take.
+      variables: of its environment; None for those of `environment(threads)`.
     """
 
-    def __init__(self, name, python, module, threads, log, limit):
+    def __init__(self, name, python, module, threads, log, limit, variables=None):
         self.name, self.limit, self.log = name, limit, pathlib.Path(log)
         self._out = open(log, "w", encoding="utf-8")
         self.process = subprocess.Popen(
-            [str(python), "-m", *module], cwd=REPO, env=environment(threads), text=True,
+            [str(python), "-m", *module], cwd=REPO, env=variables or environment(threads),
+            text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._out)
 
     def __enter__(self):

@@ -1,8 +1,11 @@
 """captum's IntegratedGradients on the embedded input (without the hooks of
 LayerIntegratedGradients, which is its slower way), at Gauss-Legendre nodes, its default.
 
-  python -m tools.benchmarks.rival_captum
+  python -m tools.benchmarks.rival_captum [cpu|cuda]
 """
+
+import functools
+import sys
 
 import numpy as np
 
@@ -10,9 +13,14 @@ from tools.benchmarks import serving
 
 
 class Captum:
-    """A contender; a choice is examples at once and `internal_batch_size`."""
+    """A contender; a choice is examples at once and `internal_batch_size`.
 
-    def __init__(self):
+    Args:
+      device: torch's name of where it runs.
+    """
+
+    def __init__(self, device="cpu"):
+        self.device = device
         self.model = self.weights = self.module = self.method = None
 
     def load(self, place, threads):
@@ -21,8 +29,9 @@ class Captum:
         from tools.benchmarks import networks_torch
         torch.set_num_threads(threads)
         self.model = place.model
-        self.weights = {name: torch.from_numpy(value) for name, value in place.weights().items()}
-        self.module = networks_torch.build(self.model, self.weights)
+        self.weights = {name: torch.from_numpy(value).to(self.device)
+                        for name, value in place.weights().items()}
+        self.module = networks_torch.build(self.model, self.weights).to(self.device)
         self.method = IntegratedGradients(self.module)
 
     def facts(self):
@@ -42,21 +51,22 @@ class Captum:
         import torch
         from tools.benchmarks import networks_torch
         with torch.inference_mode():
-            x = networks_torch.lookup(self.model, self.weights, inputs)
-            return self.module(x).numpy()
+            x = networks_torch.lookup(self.model, self.weights, inputs).to(self.device)
+            return self.module(x).cpu().numpy()
 
     def attribute(self, inputs, target, nodes, choice):
         import torch
         from tools.benchmarks import networks_torch
         found = []
         for some, labels in serving.parts(inputs, target, choice["each"]):
-            x = networks_torch.lookup(self.model, self.weights, some)
+            x = networks_torch.lookup(self.model, self.weights, some).to(self.device)
+            labels = None if self.model.classes == 1 else torch.from_numpy(labels).to(self.device)
             attribution = self.method.attribute(
-                x, target=None if self.model.classes == 1 else torch.from_numpy(labels),
+                x, target=labels,
                 n_steps=nodes, method="gausslegendre", internal_batch_size=choice["rows"])
             found.append(networks_torch.to_rows(self.model, attribution))
         return np.concatenate(found)
 
 
 if __name__ == "__main__":
-    serving.serve(Captum)
+    serving.serve(functools.partial(Captum, *sys.argv[1:]))
