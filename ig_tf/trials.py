@@ -12,7 +12,7 @@ from ig_tf.errors import OutputError
 from ig_tf.ig import attach, by_rules, runtime
 from ig_tf.run import artifact
 from ig_tf.run.attribute import input_values
-from ig_tf.run.results import status_of
+from ig_tf.run.results_rows import relative_error, status_of
 
 QUIET_SECONDS = 5.0
 
@@ -169,8 +169,7 @@ def _attribution_keys(answer):
 def _answer(parts, total, answer):
     end, begin = float(answer["prediction"][0]), float(answer["baseline_prediction"][0])
     error = abs(float(total) - (end - begin))
-    floor = attach.RELATIVE_FLOOR * max(abs(end), abs(begin))
-    relative = error / max(abs(end - begin), floor) if error else 0.0
+    relative = relative_error(end, begin, error)
     status = status_of(end, begin, error, relative)
     vector = np.concatenate([np.ravel(part).astype(np.float64) for part in parts])
     return Answer(vector, relative, status in ("converged", "capped"))

@@ -11,7 +11,9 @@ import ig_tf
 from ig_tf import calibration, trials
 from ig_tf.calibration import Calibration
 from ig_tf.errors import CalibrationError, RecordError
+from ig_tf.ig import attach
 from ig_tf.ig.quadrature import build as rule_of
+from ig_tf.run.results_rows import EQUAL_SHARE, relative_error
 from tests import builders, zoo_inputs
 
 SPEC = {"x": builders.spec([None, 3])}
@@ -259,3 +261,16 @@ def test_a_small_error_with_few_nodes_is_luck():
                  for n, e in ((8, 0.005), (16, 0.02)))
     assert not task._lasting(few, [few, more])
     assert task._lasting(few, [few, dataclasses.replace(more, errors=few.errors)])
+
+
+def test_trials_measure_the_error_as_the_signature_does(tmp_path):
+    """In numpy and in the graph: a share of the difference, or of the least that counts as one."""
+    builders.save_tf2(tmp_path / "m", lambda x: tf.reduce_sum(x ** 4, 1) + 100.0,
+                      {"x": builders.spec([None, 2])}, {})
+    plan = ig_tf.instrument(ig_tf.load(str(tmp_path / "m")), steps=1)
+    ig_tf.save(plan, str(tmp_path / "out"))
+    found = builders.open_v2(tmp_path / "out")(x=np.array([[0.5, 1.0], [2.0, 3.0], [0.1, 0.1]]))
+    for end, begin, error, relative in zip(*(found[key] for key in (
+            "prediction", "baseline_prediction", "completeness_error", "relative_error"))):
+        assert relative_error(end, begin, error) == pytest.approx(relative, rel=1e-9)
+    assert attach.RELATIVE_FLOOR == EQUAL_SHARE

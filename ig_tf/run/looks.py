@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from ig_tf.run.results_rows import EQUAL_SHARE
+
 SAME_LENGTH = 1e-3  # vectors whose lengths differ by less than this share have one length
 _VECTORS = ("tokens", "one_hot")  # kinds whose last axis belongs to one id
 
@@ -100,7 +102,7 @@ class Look:
     def says_nothing(self):
         """Whether F is the same at both ends, but for rounding."""
         size = max(abs(self.prediction), abs(self.baseline_prediction))
-        return not abs(self.prediction - self.baseline_prediction) > 1e-4 * size
+        return not abs(self.prediction - self.baseline_prediction) > EQUAL_SHARE * size
 
 
 def of(answer, row, name, points):

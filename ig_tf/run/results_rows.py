@@ -220,6 +220,13 @@ class Results(list):
         return draw(self) if draw else None
 
 
+def relative_error(prediction: float, baseline_prediction: float, error: float) -> float:
+    """A completeness error as a share of the difference, or of the least that counts as one: what
+    the signature says of itself, once more."""
+    least = EQUAL_SHARE * max(abs(prediction), abs(baseline_prediction))
+    return error / max(abs(prediction - baseline_prediction), least) if error else 0.0
+
+
 def status_of(
     prediction: float | None,
     baseline_prediction: float | None,
