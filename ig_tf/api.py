@@ -92,7 +92,7 @@ class Plan:
             "baseline_samples": recipe.baseline.samples_described(),
             "method": recipe.method.described(recipe.rule, recipe.baseline),
             "rule": recipe.rule.described(),
-            "frontier": recipe.front.described(),
+            "frontier": recipe.frontier_described(),
             **({"calibration": self.calibration} if self.calibration else {}),
             "chunking": self._chunking(),
             "runtime": recipe.runtime.described(),

@@ -128,11 +128,13 @@ def _loop(chunking):
 
 
 def _frontier(frontier):
+    pools = ", ".join(frontier.get("through_pools", ()))
+    behind = f"; or behind the pools {pools}, where what is largest at x is so at x'" * bool(pools)
     if not frontier["hoisted_ops"]:
-        return "the points themselves"
+        return "the points themselves" + behind
     places = ", ".join(f"{place['tensor']} {_shape(place['shape'] or ())}".removesuffix(" []")
                        for place in frontier["tensors"])
-    return f"{places}; {frontier['hoisted_ops']} affine ops before it run once per request"
+    return f"{places}; {frontier['hoisted_ops']} affine ops before it run once per request{behind}"
 
 
 def _runtime(profile):

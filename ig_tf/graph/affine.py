@@ -71,7 +71,9 @@ def find(graph, points, target, usable):
     tensors = [tensor for tensor in (*points, *made) if tensor.name in affine and (
         tensor.name == target.name or any(
             op.name not in crossed for op in users.get(tensor.name, ())))]
-    if _price(order, moving, crossed, tensors) > (1 - WORTH) * _price(order, moving, (), points):
+    at_start = [op for op in order if op in moving]
+    kept = [op for op in at_start if op.name not in crossed]
+    if price(kept, tensors) > (1 - WORTH) * price(at_start, points):
         return at_points(graph, points, target, usable)
     left = {name: [op for op in ops if op.name not in crossed] for name, ops in users.items()}
     silent = {tensor.name for tensor in tensors if not _reaches(tensor, target, left)}
@@ -123,10 +125,9 @@ def _affine(order, points, moving):
     return affine
 
 
-def _price(order, moving, crossed, tensors):
-    """The work per node: of the ops that are not crossed, and of the path in some tensors."""
-    ops = [op for op in order if op in moving and op.name not in crossed]
-    return sum(map(affine_rules.cost, ops)) + PASSES * sum(map(affine_rules.size, tensors))
+def price(operations, tensors):
+    """The work per node: of some ops, and of the path in some tensors."""
+    return sum(map(affine_rules.cost, operations)) + PASSES * sum(map(affine_rules.size, tensors))
 
 
 def _users(moving):

@@ -107,11 +107,12 @@ def _places(points, found, state_of):
                                      point.steps_first, point.tensor in found.silent)
                  for point in points}
     return tuple(of_points.get(tensor.name)
-                 or _place(tensor, state_of(tensor), tensor.name in found.silent)
+                 or place_of(tensor, state_of(tensor), tensor.name in found.silent)
                  for tensor in found.tensors)
 
 
-def _place(tensor, state, silent):
+def place_of(tensor, state, silent=False):
+    """The `Place` of a tensor whose rows have a state."""
     if tensor.shape.rank is None:
         return Place(tensor.name, None, not state.unit, state.axis, silent=silent)
     shape = shape_first(tensor.shape.as_list(), state.axis)
@@ -136,6 +137,11 @@ def unfolded(place, tensor, batch):
 def folded(place, rows):
     """The rows of the graph's own tensor again."""
     return folds_together(rows, _layout(place)) if place.folded else examples_back(rows, place.axis)
+
+
+def placed(recipe, rows):
+    """{tensor name: value} of rows of the path in the recipe's front."""
+    return {place.tensor: folded(place, row) for place, row in zip(recipe.front.places, rows)}
 
 
 def _layout(place):

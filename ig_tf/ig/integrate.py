@@ -33,6 +33,8 @@ class Path:
       count: how many F the function gives; they share the forward pass.
       changes: what each input changes by along the path, in the accumulator's type; computed here.
       rule: the nodes of this path, where those of a recipe's samples differ; else None.
+      through: callable(inputs, baselines) -> the `Path` behind pools that can be seen through, or
+        None; nothing here looks at it.
     """
 
     function: object
@@ -47,6 +49,7 @@ class Path:
     count: int = 1
     changes: list = None
     rule: object = None
+    through: object = None
 
     def __post_init__(self):
         if self.changes is None:

@@ -1,12 +1,13 @@
 """What is computed of the straight path of each example: by rows, or each example alone."""
 
 import dataclasses
+import functools
 
 import tensorflow as tf
 
 from ig_tf.graph import surgery
 from ig_tf.graph.shape_values import known_entries
-from ig_tf.ig import curves, front, integrate, samples
+from ig_tf.ig import curves, front, integrate, samples, winners
 from ig_tf.ig.examples import examples_of, nothing, one_example, one_row_each, padded
 from ig_tf.ig.index import TOP, of_classes
 from ig_tf.ig.layout import examples_first, one_fold
@@ -100,31 +101,39 @@ def _path(recipe, asked, xs, values, extras, index, shared, sizes=None, sample=0
     baselines = samples.starts(recipe, asked.request, xs, values, sample)
     line = front.line(recipe, xs, baselines, values)
 
-    def resized(rows):
-        return {name: surgery.resized(value, recipe.copy.sizes[name], examples, rows)
-                for name, value in (sizes or {}).items()}
+    def path_of(mine, placed, ends, starts, through=None):
+        copy = mine.copy
+        own_sizes = {name: value for name, value in (sizes or {}).items() if name in copy.sizes}
+        own = {name: one for name, one in extras.items() if name in (*copy.per_example, TOP)}
 
-    def scores(rows, given_extras):
-        given = {**shared, **given_extras}
-        if not given.keys() >= (sizes or {}).keys():
-            given.update(resized(tf.shape(rows[0])[0]))
-        given.update({place.tensor: front.folded(place, row)
-                      for place, row in zip(recipe.front.places, rows)})
-        given.pop(TOP, None)
-        answer = surgery.copy(recipe.work, recipe.copy, given)[recipe.target.tensor]
-        return asked.rows(answer, rows[0])
+        def resized(rows):
+            return {name: surgery.resized(value, copy.sizes[name], examples, rows)
+                    for name, value in own_sizes.items()}
 
-    ends, starts = line.ends, line.starts
-    if recipe.method.path:
-        ends, starts, extras, scores = curves.on_curve(recipe.method, line, extras, scores)
+        def scores(rows, given_extras):
+            given = {**shared, **given_extras}
+            if not given.keys() >= own_sizes.keys():
+                given.update(resized(tf.shape(rows[0])[0]))
+            given.update(placed(rows))
+            given.pop(TOP, None)
+            answer = surgery.copy(recipe.work, copy, given)[recipe.target.tensor]
+            return asked.rows(answer, rows[0])
 
-    def function(rows, given_extras):
-        return selected(recipe.target, scores(rows, given_extras), given_extras.get(TOP))
+        if recipe.method.path:
+            ends, starts, own, scores = curves.on_curve(recipe.method, line, own, scores)
 
-    return integrate.Path(function, scores, ends, starts, extras,
-                          tuple(place.silent for place in recipe.front.places), line, resized,
-                          _of_request(recipe, shared, sizes or {}), recipe.target.count or 1,
-                          rule=samples.rule(recipe, sample))
+        def function(rows, given_extras):
+            return selected(recipe.target, scores(rows, given_extras), given_extras.get(TOP))
+
+        return integrate.Path(function, scores, ends, starts, own,
+                              tuple(place.silent for place in mine.front.places), line, resized,
+                              _of_request(mine, shared, own_sizes), recipe.target.count or 1,
+                              rule=samples.rule(recipe, sample), through=through)
+
+    through = recipe.through and functools.partial(
+        path_of, recipe.behind_pools(), lambda rows: winners.activated(recipe, rows))
+    return path_of(recipe, lambda rows: front.placed(recipe, rows), line.ends, line.starts,
+                   through)
 
 
 def _of_request(recipe, shared, sizes):
@@ -142,9 +151,11 @@ def _of_request(recipe, shared, sizes):
 
 def _all_at_once(recipe, values, asked, measure):
     """The whole batch, whose rows are proved to be examples."""
-    shared = {name: values[name] for name in recipe.copy.shared}
-    sizes = {name: values[name] for name in recipe.copy.sizes}
-    extras = {name: (values[name], axis) for name, axis in recipe.copy.per_example.items()}
+    shared, sizes, extras = {}, {}, {}
+    for copy in recipe.copies():
+        shared.update({name: values[name] for name in copy.shared})
+        sizes.update({name: values[name] for name in copy.sizes})
+        extras.update({name: (values[name], axis) for name, axis in copy.per_example.items()})
     scores = asked.rows(values[recipe.target.tensor])
     xs = [_one_each(point, values[point.tensor], scores) for point in recipe.points]
     xs = [front.unfolded(point, x, tf.shape(scores)[0]) for point, x in zip(recipe.points, xs)]

@@ -11,6 +11,7 @@ from ig_tf.graph.states import SHARED, Cycle, Distinct, Mixed, Rows, Values
 from ig_tf.ig import runtime as runtimes
 from ig_tf.ig.front import front_alone, front_by_rows
 from ig_tf.ig.methods import MOST_SAMPLES, Method
+from ig_tf.ig.through import plan as plan_through
 
 
 class Mode(enum.Enum):
@@ -44,6 +45,7 @@ class Recipe:
       noise: {point name: array [draws, ...]} that x is moved by; empty: it stays.
       lead: `CopyPlan` from the inputs to the points that start at what the model computes of other
         inputs, or None.
+      through: the pools behind the front that can be seen through (`Through`), or None.
     """
 
     work: object
@@ -63,6 +65,7 @@ class Recipe:
     method: object = Method()
     noise: dict = dataclasses.field(default_factory=dict)
     lead: object = None
+    through: object = None
 
     @property
     def draws(self):
@@ -80,17 +83,35 @@ class Recipe:
             return Mode.ALONE
         return Mode.BATCH if self.layout.count else Mode.ROWS
 
+    def frontier_described(self):
+        """Where the path is integrated, as in the plan and the metadata (JSON)."""
+        behind = {"through_pools": self.through.described()} if self.through else {}
+        return {**self.front.described(), **behind}
+
+    def copies(self):
+        """The `CopyPlan`s from where the path may be integrated to the target."""
+        return [self.copy, *([self.through.copy] if self.through else [])]
+
+    def behind_pools(self):
+        """The recipe of the path behind the pools that can be seen through."""
+        return dataclasses.replace(
+            self, front=self.through.front, copy=self.through.copy, through=None,
+            bytes_per_row=_bytes_per_row(self.work, self.through.copy))
+
     def needed(self):
         """Tensors of the working graph that the function takes from the model, run once."""
         names = [self.target.tensor, *(p.tensor for p in self.points)]
         names += [name for p in self.points for name in p.token_tensors()]
-        names += [*self.copy.shared, *self.front.copy.shared]
+        names += [name for copy in self.copies() for name in copy.shared]
+        names += self.front.copy.shared
+        if self.through is not None:
+            names += self.through.front.copy.shared
         if self.lead is not None:
             names += [*self.lead.replaced, *self.lead.shared]
         if self.mode is Mode.ALONE:
             names += [*self.prefix.replaced, *self.prefix.shared]
         else:
-            names += [*self.copy.per_example, *self.copy.sizes]
+            names += [name for copy in self.copies() for name in (*copy.per_example, *copy.sizes)]
         return [self.work.tensor(name) for name in dict.fromkeys(names)]
 
 
@@ -109,10 +130,12 @@ def prepare(work, layout, target, points, baseline, rule, rows_per_chunk=None,
     if not all(method.keeps_ids() and baseline.is_zero(point) for point in points if point.bag):
         points = [point.without_bag() for point in points]  # an id's share needs a zero baseline
     reason = _not_by_rows(states, points, target)
-    prefix = None
+    prefix = through = None
     if reason is None:
         front = front_by_rows(work, points, goal, layout, frontier)
         copy = surgery.plan_copy(work, front.tensors(work), [goal], states)
+        if frontier is not affine.at_points:
+            through = plan_through(work, front, goal, states)
     else:
         _refuse_alone(work, target, layout.axes, reason)
         inputs = list(work.inputs.values())
@@ -128,7 +151,7 @@ def prepare(work, layout, target, points, baseline, rule, rows_per_chunk=None,
     recipe = Recipe(work, target, tuple(points), baseline, rule, front, copy, prefix, reason,
                     rows_per_chunk, _bytes_per_row(work, copy), layout, runtime=runtime,
                     method=method, noise=method.noise.draws(points) if method.noise else {},
-                    lead=_lead(work, baseline, points, prefix is not None))
+                    lead=_lead(work, baseline, points, prefix is not None), through=through)
     if recipe.samples > MOST_SAMPLES:
         raise MethodError(f"{baseline.count} baselines times {recipe.draws} draws of noise are "
                           f"{recipe.samples} paths per example; at most {MOST_SAMPLES}.")
