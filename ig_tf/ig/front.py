@@ -185,7 +185,7 @@ def line(recipe, xs, baselines, values):
     made = surgery.copy(recipe.work, front.copy, {**outside, **raw})
     places = {place.tensor: place for place in front.places}
     at_x.update({name: unfolded(places[name], tensor, batch) for name, tensor in made.items()})
-    at_start.update(_starts(recipe, baselines, outside, batch))
+    at_start.update(_starts(recipe, xs, baselines, outside, batch))
 
     def pulled_back(integrals):
         return _pulled_back(recipe, raw, made, integrals, batch)
@@ -194,15 +194,15 @@ def line(recipe, xs, baselines, values):
                 [at_start[name] for name in places], pulled_back)
 
 
-def _starts(recipe, baselines, outside, batch):
+def _starts(recipe, xs, baselines, outside, batch):
     """{tensor name: value at the baseline} of the front; of one row where all rows are alike."""
     front = recipe.front
     places = {place.tensor: place for place in front.places}
     alike = front.row_wise and all(_narrow(start) is not start for start in baselines)
     given = {}
-    for point, start in zip(recipe.points, baselines):
-        if alike:  # not a slice of all rows, which would have to be made for that
-            row = tf.concat([[1], tf.shape(start)[1:]], 0)
+    for point, start, x in zip(recipe.points, baselines, xs):
+        if alike:  # neither a slice of all rows nor their shape: they would have to be made for it
+            row = tf.concat([[1], tf.shape(x)[1:]], 0)
             start = tf.ensure_shape(tf.broadcast_to(_narrow(start), row), [1, *start.shape[1:]])
         given[point.tensor] = folded(point, start)
     made = surgery.copy(recipe.work, front.copy, {**outside, **given})

@@ -70,9 +70,10 @@ def _starts(recipe, path):
         for source, start in zip(sources, path.baselines))
     if not alike:
         return path.baselines
-    return [tf.ensure_shape(tf.broadcast_to(source, tf.concat([[1], tf.shape(start)[1:]], 0)),
-                            [1, *start.shape[1:]])
-            for source, start in zip(sources, path.baselines)]
+    # The shape of x, not of the start, which would have to be made for that.
+    return [tf.ensure_shape(tf.broadcast_to(source, tf.concat([[1], tf.shape(x)[1:]], 0)),
+                            [1, *x.shape[1:]])
+            for source, x in zip(sources, path.inputs)]
 
 
 def _before_pools(recipe, places, values):

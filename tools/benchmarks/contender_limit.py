@@ -1,5 +1,5 @@
 """The limit: nodes times (forward + backward from the frontier, at the best chunk), plus the
-affine part forward and backward once, with the frontier put in by hand for each model.
+part before it forward and backward once, with the frontier put in by hand for each model.
 
 No baseline, no check, no tokens, nothing kept but the sum: what no attribution by gradients at
 these nodes can do without.
@@ -59,8 +59,8 @@ class Limit:
         def whole(inputs, target):
             each = min(max(chunk // nodes, 1), inputs.shape[0])
             x = networks_tensorflow.lookup(self.model, self.weights, inputs)
-            end = networks_tensorflow.affine(self.model, self.weights, x)
-            start = networks_tensorflow.affine(self.model, self.weights, tf.zeros_like(x[:1]))
+            end = networks_tensorflow.straight(self.model, self.weights, x)
+            start = networks_tensorflow.straight(self.model, self.weights, tf.zeros_like(x[:1]))
             groups = [tf.reshape(z, [-1, each, *z.shape[1:]]) for z in (*end, target)]
             if groups[0].shape[0] == 1:
                 sums = self._turn([z[0] for z in groups], start, nodes, chunk)
@@ -85,7 +85,7 @@ class Limit:
                 alpha = np.reshape(alphas[step:step + steps], [1, -1] + [1] * (b.shape.rank - 1))
                 path = a[:, None] + alpha * (b - a)[:, None]
                 rows.append(tf.reshape(path, [-1, *b.shape[1:]]))
-            scores = networks_tensorflow.rest(self.model, self.weights, rows)
+            scores = networks_tensorflow.behind_straight(self.model, self.weights, rows)
             if self.model.classes > 1:
                 scores = tf.gather(scores, tf.repeat(target, steps), batch_dims=1)
             upstream = tf.tile(shares[step:step + steps], [end[0].shape[0]])

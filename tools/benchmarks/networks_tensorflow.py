@@ -26,7 +26,27 @@ def affine(model, weights, x):
 
 def rest(model, weights, frontier):
     """Scores from there on."""
-    logits = _NETWORKS[model.name][1](weights, frontier)
+    return _scores(model, _NETWORKS[model.name][1](weights, frontier))
+
+
+def straight(model, weights, x):
+    """The last tensors that run along a straight line from a baseline of zeros.
+
+    Behind a convolution of zeros all places are the bias, so the one that is largest at x is so
+    all along the path: there the largest of all places is a straight line, too.
+    """
+    found = affine(model, weights, x)
+    return [tf.reduce_max(z, 1) for z in found] if model.name in _POOLED_LAST else found
+
+
+def behind_straight(model, weights, tensors):
+    """Scores from there on."""
+    if model.name not in _POOLED_LAST:
+        return rest(model, weights, tensors)
+    return _scores(model, _POOLED_LAST[model.name](weights, tensors))
+
+
+def _scores(model, logits):
     return tf.sigmoid(logits[:, 0]) if model.classes == 1 else tf.nn.softmax(logits)
 
 
@@ -58,6 +78,10 @@ def _convolved(weights, x):
 def _text_cnn_rest(weights, frontier):
     found = [tf.reduce_max(tf.nn.relu(z), 1) for z in frontier]
     return _dense(weights, tf.concat(found, 1), "dense0")
+
+
+def _of_maxima(weights, found):
+    return _dense(weights, tf.nn.relu(tf.concat(found, 1)), "dense0")
 
 
 def _gru_affine(weights, x):
@@ -168,3 +192,4 @@ _NETWORKS = {
     "resnet": (_resnet_affine, _resnet_rest),
     "tiny": (_flat_affine, lambda weights, z: _chain(weights, z[0], 2)),
 }
+_POOLED_LAST = {"text_cnn": _of_maxima}
