@@ -129,7 +129,7 @@ def _loop(chunking):
 
 def _frontier(frontier):
     pools = ", ".join(frontier.get("through_pools", ()))
-    behind = f"; or behind the pools {pools}, where what is largest at x is so at x'" * bool(pools)
+    behind = f"; behind {pools} in requests where what is largest at x is so at x'" * bool(pools)
     if not frontier["hoisted_ops"]:
         return "the points themselves" + behind
     places = ", ".join(f"{place['tensor']} {_shape(place['shape'] or ())}".removesuffix(" []")
