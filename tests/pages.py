@@ -5,12 +5,14 @@ How a page is written (CONTRIBUTING.md has it in short):
   like the root of the repository. A block of Python is a program of its own.
 - ```output is what the block before it printed, shortened: `...` in a line stands for anything, as
   a line of its own for any lines.
-- A block whose first line is `# not run: REASON` is not run; `# needs MODULE` is run where Python
-  has that module.
+- A block whose first line is `# not run: REASON` is not run; `# needs MODULE` or `# needs MODULE
+  VERSION` is run where Python has that module, of that version or a newer one.
 - ```text, ```json and ```yaml are only shown.
 """
 
 import dataclasses
+import importlib.metadata
+import importlib.util
 import pathlib
 import re
 
@@ -20,7 +22,7 @@ SHOWN = ("text", "json", "yaml")
 KINDS = (*RUN, "output", *SHOWN)
 
 _NOT_RUN = re.compile(r"#\s*not run:\s*(.*)")
-_NEEDS = re.compile(r"#\s*needs (\w+)")
+_NEEDS = re.compile(r"#\s*needs (\w+)(?: ([\d.]+))?")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`[^`]+`")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -60,9 +62,25 @@ class Block:
 
     @property
     def needs(self):
-        """The module that it cannot do without, or None."""
+        """(module, least version or None) that it cannot do without, or None."""
         found = _NEEDS.match(self.text)
-        return found.group(1) if found else None
+        return found.groups() if found else None
+
+    @property
+    def lacking(self):
+        """What it needs and this Python has not, as text; '' where it has all."""
+        if self.needs is None:
+            return ""
+        module, version = self.needs
+        if importlib.util.find_spec(module) is None:
+            return module
+        if version and _numbers(importlib.metadata.version(module)) < _numbers(version):
+            return f"{module} {version}"
+        return ""
+
+
+def _numbers(version):
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
 
 
 def paths():

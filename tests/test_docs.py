@@ -3,7 +3,6 @@
 How pages are written stands in `tests/pages.py`.
 """
 
-import importlib.util
 import os
 import re
 import shutil
@@ -31,7 +30,8 @@ FOREIGN = {
     "enable_batching", "batching_parameters_file", "rest_api_timeout_in_ms",
     "all", "dir"}
 
-pytestmark = pytest.mark.skipif(not PAGES[1:], reason="the pages of docs/ are not here")
+pytestmark = pytest.mark.skipif(not (pages.REPO / "README.md").exists(),
+                                reason="the pages are not here: a build without them")
 
 
 @pytest.fixture(name="shell", scope="module")
@@ -70,8 +70,8 @@ def _run(block, root, shell, request):
     """What a block prints, errors among the rest; None where it is not run."""
     if block.not_run is not None:
         return None
-    if block.needs and importlib.util.find_spec(block.needs) is None:
-        warnings.warn(f"{block.place} needs {block.needs}, which is not installed: not run")
+    if block.lacking:
+        warnings.warn(f"{block.place} needs {block.lacking}, which is not installed: not run")
         return None
     text = block.text
     if "localhost:" in text:
@@ -289,7 +289,10 @@ ig-tf attribute --model=M \\
 def test_blocks_and_what_they_say():
     shell, python = pages.blocks("page.md", PAGE)
     assert shell.kind == "sh" and shell.line == 3 and shell.not_run == "needs a cluster"
-    assert python.needs == "pyarrow" and python.not_run is None
+    assert python.needs == ("pyarrow", None) and python.not_run is None
+    for text, lacking in (("pytest", ""), ("pytest 5.0", ""), ("pytest 999.1", "pytest 999.1"),
+                          ("no_such_module 1.0", "no_such_module")):
+        assert pages.Block("p", 1, "sh", f"# needs {text}\n").lacking == lacking
     assert list(pages.commands(shell)) == [("ig-tf attribute", {"model", "input"})]
     block = pages.Block("p", 1, "sh", "A=1 python -m tools.fuzz --cases=1 | python tools/demo.py\n")
     assert list(pages.commands(block)) == [("tools.fuzz", {"cases"}), ("tools.demo", set())]
