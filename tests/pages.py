@@ -6,7 +6,8 @@ How a page is written (CONTRIBUTING.md has it in short):
 - ```output is what the block before it printed, shortened: `...` in a line stands for anything, as
   a line of its own for any lines.
 - A block whose first line is `# not run: REASON` is not run; `# needs MODULE` or `# needs MODULE
-  VERSION` is run where Python has that module, of that version or a newer one.
+  VERSION` is run where Python has that module, of that version or a newer one, or where there is
+  a program of that name.
 - ```text, ```json and ```yaml are only shown.
 """
 
@@ -15,6 +16,7 @@ import importlib.metadata
 import importlib.util
 import pathlib
 import re
+import shutil
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
 RUN = ("sh", "python")
@@ -62,7 +64,7 @@ class Block:
 
     @property
     def needs(self):
-        """(module, least version or None) that it cannot do without, or None."""
+        """(module or program, least version or None) that it cannot do without, or None."""
         found = _NEEDS.match(self.text)
         return found.groups() if found else None
 
@@ -73,7 +75,7 @@ class Block:
             return ""
         module, version = self.needs
         if importlib.util.find_spec(module) is None:
-            return module
+            return "" if shutil.which(module) else module
         if version and _numbers(importlib.metadata.version(module)) < _numbers(version):
             return f"{module} {version}"
         return ""

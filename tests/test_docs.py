@@ -290,8 +290,8 @@ def test_blocks_and_what_they_say():
     shell, python = pages.blocks("page.md", PAGE)
     assert shell.kind == "sh" and shell.line == 3 and shell.not_run == "needs a cluster"
     assert python.needs == ("pyarrow", None) and python.not_run is None
-    for text, lacking in (("pytest", ""), ("pytest 5.0", ""), ("pytest 999.1", "pytest 999.1"),
-                          ("no_such_module 1.0", "no_such_module")):
+    for text, lacking in (("pytest", ""), ("bash", ""), ("pytest 5.0", ""),
+                          ("pytest 999.1", "pytest 999.1"), ("no_such_one 1.0", "no_such_one")):
         assert pages.Block("p", 1, "sh", f"# needs {text}\n").lacking == lacking
     assert list(pages.commands(shell)) == [("ig-tf attribute", {"model", "input"})]
     block = pages.Block("p", 1, "sh", "A=1 python -m tools.fuzz --cases=1 | python tools/demo.py\n")
