@@ -374,6 +374,26 @@ def test_statistics_of_a_file(mixed_model, tmp_path):
         np.testing.assert_allclose(found[key], value, rtol=0, atol=1e-10, err_msg=key)
 
 
+def test_a_file_without_the_texts_of_the_model(tmp_path):
+    """An input of strings that the records lack is no place for serialized examples to be made."""
+    def priced(age, word):
+        return age ** 2 * tf.cast(tf.strings.length(word), tf.float64)
+
+    builders.save_tf2(tmp_path / "m", priced, {
+        "age": spec([None]), "word": spec([None], tf.string)})
+    (tmp_path / "rows.csv").write_text("age\n1\n2\n6\n")
+    plan, run = instrumented(tmp_path / "m", tmp_path / "out", steps=3,
+                             baseline=f"median:{tmp_path / 'rows.csv'}")
+    assert list(plan.recipe.baseline.inputs) == ["age"]
+    found = run(age=[5.0], word=np.array(["plum"], object))["attributions/age"]
+    # The length starts at zero too: the integral of (5 - 2) * 2 (2 + 3 alpha) * 4 alpha.
+    np.testing.assert_allclose(found, [48], rtol=1e-6)
+    (tmp_path / "other.csv").write_text("weight\n1\n")
+    with pytest.raises(BaselineError, match="none of the model's inputs"):
+        ig_tf.instrument(ig_tf.load(str(tmp_path / "m")),
+                         baseline=f"median:{tmp_path / 'other.csv'}")
+
+
 def test_whole_numbers_that_are_numbers_have_a_mean(tmp_path):
     def squared(age):
         return tf.cast(age, tf.float32) ** 2

@@ -41,6 +41,8 @@ class Fields:
     @functools.cached_property
     def _parsed(self):
         """{input: `parsing.Spec`} of inputs that are serialized tf.Examples."""
+        if not self.loaded.path:  # a model that is not written yet, and records of its baseline
+            return {}
         found = {name: parsing.spec_of(self.loaded.path, artifact.SIGNATURE, name)
                  for name, spec in self.loaded.inputs.items()
                  if not isinstance(spec, sparse.SparseSpec) and spec.dtype.name == "string"}
