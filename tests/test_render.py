@@ -14,6 +14,7 @@ from PIL import Image
 
 from ig_tf.rendering import (
     global_view, image, maps, markup, numerals, palette, photo, signal, table, text, views)
+from ig_tf.rendering.look import VIEWS, Look
 from ig_tf.rendering.report import render
 from ig_tf.rendering.verdict import ADDS_UP, DOES_NOT, MISMATCH, NOT_CHECKED, verdict
 from ig_tf.run import pieces
@@ -280,17 +281,45 @@ def photograph(seed, size=224):
 
 
 def test_a_hundred_photographs_make_less_than_five_megabytes():
-    total = 0
+    rgb, random = photograph(0)
+    scores = random.normal(size=rgb.shape).astype(np.float32)
+    point = PointScores("image", "image", scores, None, ("image",))
+    source = render([example([point], inputs={"image": rgb})], About())
+    assert [opened.format for _, opened in images_of(source)] == ["JPEG", "JPEG"]
+    drawn = np.asarray(next(images_of(source))[1].convert("L"), np.float64)
+    assert np.abs(drawn - np.asarray(Image.fromarray(rgb).convert("L"))).mean() < 3
+
+
+@pytest.mark.parametrize("views, words", [(("input", "overlay"), 200), (VIEWS, 60)])
+def test_a_hundred_examples_with_pictures_and_texts_make_less_than_five_megabytes(views, words):
+    """By what two more add to two, each picture with the room that it has among a hundred."""
+    rows = []
     for seed in range(4):
         rgb, random = photograph(seed)
-        scores = random.normal(size=rgb.shape).astype(np.float32)
-        point = PointScores("image", "image", scores, None, ("image",))
-        source = render([example([point], inputs={"image": rgb})], About())
-        assert [opened.format for _, opened in images_of(source)] == ["JPEG", "JPEG"]
-        drawn = np.asarray(next(images_of(source))[1].convert("L"), np.float64)
-        assert np.abs(drawn - np.asarray(Image.fromarray(rgb).convert("L"))).mean() < 3
-        total += len(source) - len(render([example()], About()))
-    assert total / 4 * 100 < 5_000_000
+        image = PointScores("image", "image", random.normal(size=rgb.shape), None, ("image",))
+        text = words_point([f"word{i}" for i in range(words)], random.normal(size=words))
+        rows.append(example([image, text], id=str(seed), inputs={"image": rgb, "age": seed},
+                            features={f"f{i}": random.normal() for i in range(8)}))
+    look = Look(views=views, picture_bytes=photo.share(100 * len(views), 100))
+    two, four = (len(render(some, About(), look=look, by=["target"])) for some in (rows[:2], rows))
+    assert two + 98 / 2 * (four - two) < 5_000_000
+
+
+@pytest.mark.parametrize("pictures, examples, bytes_", [
+    (2, 1, 18_000), (200, 100, 10_000), (500, 100, 4_000), (2000, 1000, 10_000),
+    (10_000, 10, 3_000), (0, 0, 18_000)])
+def test_room_of_a_picture(pictures, examples, bytes_):
+    assert photo.share(pictures, examples) == bytes_
+
+
+@pytest.mark.parametrize("largest", [18_000, 6_000, 3_000])
+def test_a_photograph_fits_its_room(largest):
+    rgb, _ = photograph(1)
+    media, content = photo.compressed(rgb, True, largest)
+    assert media == "image/jpeg" and len(content) <= largest
+    drawn = Image.open(io.BytesIO(content)).convert("L").resize((224, 224))
+    grey = np.asarray(Image.fromarray(rgb).convert("L"), np.float64)
+    assert np.abs(np.asarray(drawn, np.float64) - grey).mean() < 0.2 * grey.std()
 
 
 def test_a_picture_with_all_colours_still_gets_a_file():

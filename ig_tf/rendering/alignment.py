@@ -56,7 +56,10 @@ def scene(scores: np.ndarray, tokens: Sequence[str | int], outputs: Sequence[str
     for words in _notes(scores, scale, lines, columns, look):
         marks.append(Text(10, bottom, words, 10, "soft"))
         bottom += 15
-    return Scene(max(left + columns * _CELL + 20, 560), bottom, tuple(marks), title)
+    values = (("output", *map(str, tokens[:columns])), *(
+        (str(output), *map(float, line[:columns]))
+        for output, line in zip(outputs[:lines], scores[:lines])))
+    return Scene(max(left + columns * _CELL + 20, 560), bottom, tuple(marks), title, values)
 
 
 def figure(scores: np.ndarray, tokens: Sequence[str | int], outputs: Sequence[str],

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 
 from ig_tf.rendering import look as looks
-from ig_tf.rendering import numerals, palette
+from ig_tf.rendering import counting, numerals, palette
 from ig_tf.rendering.card import target_text
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, escape, join
@@ -37,7 +37,7 @@ _STATUS_WORDS = {
 
 
 def tiles(results: Sequence[Result]) -> Html:
-    """Number of examples by status, how many add up, and the median completeness error."""
+    """Numbers of examples and explanations, how many add up, and the median error."""
     counts = {s: sum(result.status == s for result in results) for s in STATUSES}
     words = ", ".join(f"{n:,} {_STATUS_WORDS.get(s, s.replace('_', ' '))}"
                       for s, n in counts.items() if n)
@@ -45,8 +45,10 @@ def tiles(results: Sequence[Result]) -> Html:
               if result.relative_error is not None and result.status in ("converged", "capped")]
     errors = [abs(result.relative_error) for result in judged]
     within = sum(verdict(result) is ADDS_UP for result in judged)
-    made = [_tile(f"{len(results):,}", "examples" if len(results) != 1 else "example",
-                  words or "none")]
+    count = counting.examples(results)
+    apart = counting.explanations_text(results)
+    made = [_tile(f"{count:,}", "examples" if count != 1 else "example",
+                  "; ".join(part for part in (apart, words or "none") if part))]
     if errors:
         made.append(_tile(
             numerals.percent(within / len(errors)), "add up",
@@ -123,7 +125,7 @@ def index(results: Sequence[Result]) -> Html:
             ("id", None), ("target", None), ("prediction", "number"),
             ("completeness error", "number"), ("verdict", None))))
     return element(
-        "details", element("summary", f"List of all {len(results):,} examples"),
+        "details", element("summary", f"List of all {counting.all_text(results)}"),
         element("div", element("table", element("thead", head), element("tbody", *lines)),
                 class_="scroll"))
 

@@ -13,10 +13,15 @@ from PIL import Image
 from ig_tf.rendering import maps, numerals
 from ig_tf.run.results import PointScores, Result
 
-# What one embedded picture may take: two for each of a hundred photographs make under 5 MB.
-_LARGEST_FILE = 18_000
+# What one embedded picture may take, and what all pictures of a page: base64 adds a third, and a
+# hundred examples with pictures, text and values are to stay under 5 MB.
+LARGEST_FILE = 18_000
+_LARGEST_SUM = 2_000_000
+_SMALLEST_FILE = 3_000
 # JPEG qualities for what is larger as PNG, the first that fits.
 _QUALITIES = (85, 75, 65, 50)
+# Pixels of the longer side where no quality is enough.
+_SIDES = (240, 180, 128, 96)
 _LARGEST_INPUT = 50_000_000
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 
@@ -39,24 +44,36 @@ def png(rgb: np.ndarray) -> bytes:
     return _encoded(rgb, format="PNG", optimize=True)
 
 
-def compressed(rgb: np.ndarray, is_photo: bool) -> tuple[str, bytes]:
-    """A picture as PNG where that is small, else as JPEG.
+def share(pictures: int, examples: int) -> int:
+    """What one of so many pictures of so many examples may take, in bytes."""
+    together = _LARGEST_SUM * max(1.0, examples / 100)
+    return int(min(LARGEST_FILE, max(_SMALLEST_FILE, together / max(1, pictures))))
+
+
+def compressed(rgb: np.ndarray, is_photo: bool, largest: int = LARGEST_FILE) -> tuple[str, bytes]:
+    """A picture as PNG where that is small, else as JPEG, in fewer pixels where that is needed.
 
     Args:
       rgb: uint8 [H, W, 3].
       is_photo: whether colours may be coarser than brightness; in an overlay they carry the sign,
         pixel by pixel.
+      largest: bytes that it may take; a picture of pure noise may take more.
 
     Returns:
       (media type, content of the file).
     """
-    content = png(rgb)
-    if len(content) <= _LARGEST_FILE:
-        return "image/png", content
-    for quality in _QUALITIES:
+    # A quick try tells what is worth the long one, which makes files smaller by up to a half.
+    if len(_encoded(rgb, format="PNG", compress_level=1)) <= 2 * largest:
+        content = png(rgb)
+        if len(content) <= largest:
+            return "image/png", content
+    sizes = [(quality, rgb) for quality in _QUALITIES]
+    sizes += [(_QUALITIES[-2], fitted(rgb, side)) for side in _SIDES if side < max(rgb.shape[:2])]
+    for quality, smaller in sizes:
         # Not optimize=True: Pillow's buffer for it is too small for pictures of pure noise.
-        content = _encoded(rgb, format="JPEG", quality=quality, subsampling=2 if is_photo else 0)
-        if len(content) <= _LARGEST_FILE:
+        content = _encoded(smaller, format="JPEG", quality=quality,
+                           subsampling=2 if is_photo else 0)
+        if len(content) <= largest:
             break
     return "image/jpeg", content
 

@@ -1,11 +1,13 @@
 """The report: one HTML page that needs nothing else."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ig_tf.rendering import (
-    alignment, check_view, global_view, overview, scales, script, style)
+    alignment, check_view, global_view, overview, photo, saving, scales, script,
+    style)
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.card import Beside, card
 from ig_tf.rendering.look import Look
@@ -42,10 +44,9 @@ def render(results: Iterable[Result], about: About | None = None,
     """
     about = about or getattr(results, "about", About())
     results = list(results)
-    look = scales.shared(results, look)
+    look = _with_room(results, scales.shared(results, look))
     shown = list(cards(results, look, beside))
-    body = element(
-        "body",
+    body = join([
         element("a", "Skip to the examples", href="#examples", class_="skip"),
         element("header", element("h1", title), element("p", _LEAD, class_="lead")),
         element(
@@ -61,9 +62,17 @@ def render(results: Iterable[Result], about: About | None = None,
             overview.index(results),
             script.tools(results),
             element("div", *shown, id="cards") if shown else
-            element("p", "The results file holds no example.", class_="note")),
-        element("script", Html(script.SCRIPT)) if len(results) >= script.LEAST else None)
-    return page(body, title, look)
+            element("p", "The results file holds no example.", class_="note"))])
+    return page(element("body", body, script.needed(body)), title, look)
+
+
+def _with_room(results: Sequence[Result], look: Look) -> Look:
+    """The look with what one picture may take, so that a page of many pictures stays small."""
+    if look.picture_bytes:
+        return look
+    pictures = len(look.views) * sum(
+        point.kind == "image" for result in results for point in result.points)
+    return dataclasses.replace(look, picture_bytes=photo.share(pictures, len(results)))
 
 
 def _of_many(results: Sequence[Result], summary: Mapping[str, Any]) -> Html:
@@ -89,7 +98,7 @@ def cards(results: Sequence[Result], look: Look, beside: Beside | None = None
         matrix = alignment.gathered([result for _, result in rows])
         first = None if matrix is None else join([
             element("h4", f"All {len(rows):,} outputs of this example"),
-            alignment.figure(*matrix, look)])
+            saving.picture(alignment.figure(*matrix, look), "all outputs")])
         for place, (number, result) in enumerate(rows):
             yield card(number, result, look, beside, more=None if place else first)
 

@@ -4,7 +4,9 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from ig_tf.rendering import look as looks
 from ig_tf.rendering import numerals, palette, table
+from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, escape
 from ig_tf.rendering.scene import Line, Mark, Rect, Scene, Text, fitted
 from ig_tf.rendering.table import Bar
@@ -66,11 +68,11 @@ def steps(result: Result, bars: Sequence[Bar], most: int = table.MOST_BARS) -> l
     return found if all(math.isfinite(v) for s in found for v in (s.start, s.stop)) else []
 
 
-def figure(result: Result, bars: Sequence[Bar]) -> Html:
+def figure(result: Result, bars: Sequence[Bar], look: Look = looks.DEFAULT) -> Html:
     """A table of floating bars, or of plain ones where there are no predictions to go between."""
     found = steps(result, bars)
     if not found:
-        return table.figure(bars, "feature")
+        return table.figure(bars, "feature", look)
     low, high = _range(found)
     head = element("tr", element("th", "feature", scope="col"),
                    element("th", "value", scope="col"),
@@ -78,8 +80,15 @@ def figure(result: Result, bars: Sequence[Bar]) -> Html:
                            class_="axis"),
                    element("th", "attribution", scope="col", class_="number"))
     lines = [_line(step, low, high) for step in found]
-    return element("table", element("thead", head), element("tbody", *lines),
-                   class_="bars waterfall")
+    gap = " Hatched: what the attributions do not account for." if any(
+        step.kind == "gap" for step in found) else ""
+    return element(
+        "figure",
+        element("table", element("thead", head), element("tbody", *lines),
+                class_="bars waterfall"),
+        element("figcaption", f"{look.colours.legend()}. From the baseline's output, each bar goes "
+                "on where the one above it ended, to the output that is explained. The axis goes "
+                f"from {numerals.plain(low)} to {numerals.plain(high)}.{gap}"), class_="chart")
 
 
 def scene(result: Result, bars: Sequence[Bar], heading: Sequence[str], legend: str
