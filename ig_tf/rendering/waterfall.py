@@ -25,6 +25,7 @@ class Step:
       name, value: the feature, and what the caller sent for it.
       start, stop: the running sum before and after it.
       kind: "step", "end" for the two predictions, "gap" for what is missing between them.
+      given: its attribution, which `stop - start` has but for rounding; None where it is no bar.
     """
 
     name: str
@@ -32,11 +33,12 @@ class Step:
     start: float
     stop: float
     kind: str = "step"
+    given: float | None = None
 
     @property
     def score(self) -> float:
         """The attribution of the line."""
-        return self.stop - self.start
+        return self.stop - self.start if self.given is None else self.given
 
     @property
     def side(self) -> str:
@@ -60,7 +62,8 @@ def steps(result: Result, bars: Sequence[Bar], most: int = table.MOST_BARS) -> l
         shown = [*shown, Bar(f"{len(rest):,} others, summed", "", sum(b.score for b in rest))]
     found, level = [Step("baseline", "", there, there, "end")], there
     for bar in shown:
-        found.append(Step(bar.name, bar.value, level, level + bar.score))
+        found.append(Step(bar.name, bar.value, level, level + bar.score,
+                          given=bar.score))
         level += bar.score
     if abs(here - level) > _LEAST_GAP * max(abs(here - there), abs(level - there)):
         found.append(Step("not accounted for", "", level, here, "gap"))
