@@ -16,7 +16,7 @@ from ig_tf.run.results import Result
 POINT = "alignment"
 MOST_ROWS = 60
 MOST_COLUMNS = 60
-_CELL = 26.0
+_CELL = 32.0
 _LONGEST = 130.0  # units that a label may take
 
 
@@ -54,8 +54,8 @@ def scene(scores: np.ndarray, tokens: Sequence[str | int], outputs: Sequence[str
                            f"{outputs[i]} ← {tokens[j]}: ")
     bottom = top + lines * _CELL + 18
     for words in _notes(scores, scale, lines, columns, look):
-        marks.append(Text(10, bottom, words, 10, "soft"))
-        bottom += 15
+        marks.append(Text(10, bottom, words, 11, "soft"))
+        bottom += 16
     values = (("output", *map(str, tokens[:columns])), *(
         (str(output), *map(float, line[:columns]))
         for output, line in zip(outputs[:lines], scores[:lines])))
@@ -97,8 +97,8 @@ def _labels(tokens: Sequence[str | int], outputs: Sequence[str], left: float, to
     # Columns are narrow: labels stand on two heights, cut to what fits.
     marks: list[Mark] = []
     for j, token in enumerate(tokens):
-        words = fitted(str(token), 10, 2 * _CELL - 4)
-        marks.append(Text(left + (j + 0.5) * _CELL, top - (8 if j % 2 else 22), words, 10,
+        words = fitted(str(token), 11, 2 * _CELL - 4)
+        marks.append(Text(left + (j + 0.5) * _CELL, top - (8 if j % 2 else 23), words, 11,
                           "ink", "middle"))
     for i, output in enumerate(outputs):
         marks.append(Text(left - 8, top + (i + 0.65) * _CELL, fitted(str(output), 11, _LONGEST),
@@ -120,12 +120,13 @@ def _cell(score: float, scale: float, x: float, y: float, words: str) -> list[Ma
         marks.append(Rect(x + offset, y + offset, part, part, side, 1.0,
                           words + numerals.signed(float(score))))
         if side == "against":
-            marks.append(Rect(x + 2, y + inner / 2 - 1, inner - 4, 2, "paper"))
+            marks.append(Rect(x + offset, y + inner / 2 - 1, part, 2, "paper"))
     return marks
 
 
 def _notes(scores: np.ndarray, scale: float, lines: int, columns: int, look: Look) -> list[str]:
-    notes = [look.colours.legend() + " (with a bar across)"]
+    notes = ["a line for each output, a column for each part of the input",
+             look.colours.legend() + " (with a bar across)"]
     if scale:
         own = look.scale_words("the largest |score| here")
         notes.append(f"a full square is ±{numerals.plain(scale)} ({own}); area shows |score|")

@@ -7,6 +7,7 @@ from ig_tf.rendering import image, numerals, saving, signal, table, text, waterf
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, escape, join
+from ig_tf.rendering.reasons import reasons
 from ig_tf.rendering.verdict import error_parts, error_text, story, verdict
 from ig_tf.run.results import PointScores, Result, Target
 
@@ -54,7 +55,8 @@ def card(number: int, result: Result, look: Look = looks.DEFAULT, beside: Beside
     message = element("p", result.message, class_="bad") if result.message else None
     facts = None if result.prediction is None and not result.points else _facts(result)
     return element(
-        "article", head, element("p", story(result), class_="story"), _also_sent(result),
+        "article", head, element("p", story(result), reasons(result, look), class_="story"),
+        _also_sent(result),
         message,
         more, *_figures(result, look), _other(result, beside, look), facts,
         class_="card", id=f"example-{number}", data_number=number, data_verdict=judged.words,

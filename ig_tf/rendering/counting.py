@@ -26,8 +26,8 @@ def explanations_text(results: Sequence[Result]) -> str:
     if count == len(results):
         return ""
     each = len(results) / count
-    return (f"{numerals.counted(len(results), 'explanation')}: "
-            + (f"{each:.0f} targets of each" if each == int(each) else "of several targets each"))
+    return (f"{numerals.counted(len(results), 'explanation')}, "
+            f"{f'{each:.0f}' if each == int(each) else 'several'} targets for each")
 
 
 def all_text(results: Sequence[Result]) -> str:

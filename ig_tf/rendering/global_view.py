@@ -164,8 +164,7 @@ def _sliced(results: Sequence[Result], key: str, look: Look) -> Html:
     if not names:
         return element("p", f"No feature totals to slice by {key}.", class_="note")
     columns = [(part.name, len(part.results), part.means()) for part in parts]
-    return join([element("h2", f"By {key}"),
-                 element("section", _slice_table(columns, names, look, key), class_="box")])
+    return element("section", _slice_table(columns, names, look, key), class_="box")
 
 
 def _slice_table(columns: Sequence[tuple[str, int, Mapping[str, float]]], names: Sequence[str],

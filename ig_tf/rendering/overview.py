@@ -28,6 +28,8 @@ _HINTS = {
     "steps": "points on the way from baseline to example where the model was asked",
     "held constant": "inputs that get no attribution",
 }
+# Baselines in words, where they are known to mean one thing.
+_BASELINES = {"zeros": "zeros, an empty input"}
 _STATUS_WORDS = {
     "capped": "capped (the sum misses the difference by more than "
               f"{numerals.percent(TOLERANCE)})",
@@ -59,7 +61,7 @@ def tiles(results: Sequence[Result]) -> Html:
     return element("div", *made, class_="tiles")
 
 
-def how_to_read(look: Look = looks.DEFAULT) -> Html:
+def how_to_read(look: Look = looks.DEFAULT, baseline: str = "") -> Html:
     """The legend of signs and scale, and what attributions do not say."""
     colours = look.colours
     scaled = ("Colours are scaled the same in all examples." if look.scale == "set" else
@@ -73,6 +75,11 @@ def how_to_read(look: Look = looks.DEFAULT) -> Html:
         element("p", element("span", class_="key against"),
                 element("b", f"− {colours.negative_name}"),
                 f": {palette.AGAINST_WORDS}. It lowered it."),
+        element("p", "The target is the answer of the model that is explained, often that for one "
+                "class. The baseline is what an example is compared with"
+                + (f": here {_BASELINES.get(baseline, baseline)}." if 0 < len(baseline) <= _LONGEST
+                   else "."),
+                class_="note"),
         element("p", "Scores are in units of the explained output. Added up they give prediction "
                 f"minus baseline prediction; the completeness error is what is missing. {scaled}",
                 class_="note"),

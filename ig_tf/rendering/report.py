@@ -11,13 +11,15 @@ from ig_tf.rendering import (
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.card import Beside, card
 from ig_tf.rendering.look import Look
-from ig_tf.rendering.markup import Html, element, join
+from ig_tf.rendering.markup import Html, element, join, visible
+from ig_tf.rendering.verdict import ADDS_UP, verdict
 from ig_tf.run.results import About, Result
 
 # Nothing may be fetched, and nothing run but the page's own script, whatever a token says.
 POLICY = ("default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
           f"script-src '{script.HASH}'; base-uri 'none'; form-action 'none'")
 
+_LONGEST = 60
 _LEAD = ("For each example: what the model answered, what in the input moved that answer away from "
          "its answer for a baseline, and whether these numbers add up. By Integrated Gradients.")
 
@@ -52,7 +54,7 @@ def render(results: Iterable[Result], about: About | None = None,
         element(
             "main",
             overview.tiles(results),
-            overview.how_to_read(look),
+            overview.how_to_read(look, about.baseline),
             element("h2", "Model"),
             overview.model_card(about),
             join([element("h2", "Check"), check_view.figure(check)]) if check else None,
@@ -96,11 +98,20 @@ def cards(results: Sequence[Result], look: Look, beside: Beside | None = None
     for _, together in itertools.groupby(numbered, key=lambda pair: pair[1].id):
         rows = list(together)
         matrix = alignment.gathered([result for _, result in rows])
-        first = None if matrix is None else join([
-            element("h4", f"All {len(rows):,} outputs of this example"),
-            saving.picture(alignment.figure(*matrix, look), "all outputs")])
+        first = None if matrix is None else _together([result for _, result in rows], matrix, look)
         for place, (number, result) in enumerate(rows):
             yield card(number, result, look, beside, more=None if place else first)
+
+
+def _together(results: Sequence[Result], matrix: tuple, look: Look) -> Html:
+    """The matrix of all outputs of one example, with how many of them add up."""
+    within = sum(verdict(result) is ADDS_UP for result in results)
+    said = f"{within:,} of the {len(results):,} explanations add up"
+    return join([
+        element("h4", f"All {len(results):,} outputs of this example: {said}"),
+        saving.picture(alignment.figure(*matrix, look), "all outputs",
+                       f"Example {visible(results[0].id, _LONGEST)}: {len(results):,} outputs. "
+                       f"{said}.")])
 
 
 def _head(title: str, look: Look) -> Html:

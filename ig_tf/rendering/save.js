@@ -109,10 +109,11 @@
     const paper = document.createElement("div");
     paper.className = "saving";
     const card = picture.closest("article");
-    const parts = card ? [card.querySelector("header"), card.querySelector(".story")] : [];
-    if (!card) {
+    const own = card && !picture.dataset.title;
+    const parts = own ? [card.querySelector("header"), card.querySelector(".story")] : [];
+    if (!own) {
       const title = document.createElement("h3");
-      title.textContent = picture.dataset.picture;
+      title.textContent = picture.dataset.title || picture.dataset.picture;
       paper.append(title);
     }
     for (const part of [...parts, picture]) if (part) paper.append(part.cloneNode(true));

@@ -21,18 +21,19 @@ MOST_VALUES = 1024
 _LONGEST = 60
 
 
-def picture(content: Html, name: str) -> Html:
+def picture(content: Html, name: str, title: str | None = None) -> Html:
     """A picture that can be saved.
 
     Args:
       content: the picture with its legend: one figure, table or list; a note that there is none
         comes back as it is.
       name: what it shows, in a few words.
+      title: what stands over it when it is saved; None for the head of its example.
     """
     if not content or content.startswith("<p"):
         return content
     name = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
-    return element("div", content, data_picture=name)
+    return element("div", content, data_picture=name, data_title=title)
 
 
 def packed(values: np.ndarray) -> Html:

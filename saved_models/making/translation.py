@@ -66,7 +66,7 @@ def ids(sentences, words):
 
 
 class Translation(tf.Module):
-    """Word vectors, one layer of attention among them, and for each place of the answer a look back.
+    """Word vectors, a layer of attention among them, and for each place of the answer a look back.
 
     What is asked at a place of the answer comes from the place and from the whole sentence.
     """
