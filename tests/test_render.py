@@ -76,6 +76,7 @@ def page(results, about=About()):
     ("\u200f\u2066\ufeff\U000e0041", "\\u200f\\u2066\\ufeff\\U000e0041"),
     ("\ud800", "\\ud800"),
     ("\u2028", "\\u2028"),
+    ("\ufffe\uffff\U0001fffe", "\\ufffe\\uffff\\U0001fffe"),
     ("naïve 日本 שלום 👩\u200d👧", "naïve 日本 שלום 👩\u200d👧"),
 ])
 def test_escape(raw, shown):
@@ -504,6 +505,46 @@ def row_with_total(total, **changes):
 ])
 def test_verdict(row, expected):
     assert verdict(row) == expected
+
+
+def sentence(row):
+    """The text of the sentences at the head of an example's card."""
+    source = render([row])
+    return Page(source[source.index('<p class="story">'):].partition("</p>")[0] + "</p>").text
+
+
+@pytest.mark.parametrize("features, said", [
+    ({"age": 0.5, "job": 0.3, "sex": -0.1, "zip": 1e-3},
+     "Most of that comes from age (+0.5) and job (+0.3). The strongest part the other way is "
+     "sex (−0.1)."),
+    ({"age": 0.7, "job": 0.0}, "Most of that comes from age (+0.7)."),
+    ({f"f{i}": 0.1 for i in range(7)},
+     "The largest parts of that come from f0 (+0.1), f1 (+0.1) and f2 (+0.1)."),
+    ({"only": 0.7}, None), ({}, None)])
+def test_the_strongest_parts_are_said_in_words(features, said):
+    told = sentence(example([PointScores("x", "dense", [0.7])], features=features))
+    assert told.startswith("The model gives “positive” 0.9, and 0.2 for the baseline: the input "
+                           "raised it by 0.7. The attributions below account for it.")
+    assert told.endswith(said or "account for it.")
+
+
+def test_reasons_are_given_only_for_what_adds_up_and_along_the_difference():
+    text = words_point(["un", "##do", "the", "<pad>"], [-0.4, -0.4, 0.1, 0.0])
+    told = sentence(example([text], prediction=0.2, baseline_prediction=0.9))
+    assert "lowered it by 0.7" in told and told.endswith(
+        "Most of that comes from undo (−0.8). The strongest part the other way is the (+0.1).")
+    for wrong in (example([text], prediction=0.2, baseline_prediction=0.9, relative_error=0.2),
+                  example([text])):
+        assert "comes from" not in sentence(wrong)
+    picture = PointScores("image", "image", np.full((2, 2), 0.175), None, ("image",))
+    assert sentence(example([picture])).endswith("account for it.")
+
+
+def test_zero_has_no_bar_and_only_a_gap_is_hatched():
+    source = render([example(features={"a": 0.5, "zero": 0.0, "b": 0.1})])
+    assert source.count('class="bar none"') == 1 and "Hatched" in source
+    source = render([example(features={"a": 0.5, "zero": 0.0, "b": 0.2})])
+    assert 'class="bar none"' not in source and "Hatched" not in source
 
 
 def test_card_gives_the_numbers_and_the_verdict():

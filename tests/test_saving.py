@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ig_tf.rendering import cells, counting, export, maps, palette, saving, views
-from ig_tf.rendering.look import Look
+from ig_tf.rendering import card, cells, counting, export, maps, palette, saving, views
 from ig_tf.rendering.report import render
 from ig_tf.run.results import About, PointScores, Result, Target
 from tests import browser
@@ -46,17 +45,18 @@ def fixture_page():
         yield page
 
 
-def opened(page, folder, rows, width=1000, scheme="light", look=Look()):
+def opened(page, folder, rows, width=1000, scheme="light", beside=None):
     folder.mkdir(exist_ok=True)
     path = folder / "page.html"
-    path.write_text(render(rows, About(), look=look), encoding="utf-8")
+    path.write_text(render(rows, About(), beside=beside), encoding="utf-8")
     page.saves_to(folder)
     page.open(path, width, 800, scheme)
 
 
 def saved(page, folder, kind, name, wanted="click"):
     """(file name, content) of what a button saves; `name` is that of the picture."""
-    before = set(folder.iterdir())
+    for path in folder.glob("*_*"):  # what was saved before
+        path.unlink()
     page.run(f"""(() => {{
       const picture = Array.from(document.querySelectorAll('[data-picture]'))
         .find(one => one.dataset.picture === {name!r});
@@ -68,7 +68,7 @@ def saved(page, folder, kind, name, wanted="click"):
         page.press("Enter", "\r")
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        new = [path for path in set(folder.iterdir()) - before
+        new = [path for path in folder.glob("*_*")
                if path.suffix != ".crdownload" and path.stat().st_size]
         if new:
             return new[0].name, new[0].read_bytes()
@@ -143,6 +143,12 @@ def test_matrices_signals_and_the_set_are_saved_too(page, tmp_path):
     rows = [row([words(["a", "b"], [i / 4, -1 / 4])], id="s", target=Target("y", (i, 0)),
                 features={"x": i / 8, "z": -0.5}) for i in range(3)]
     opened(page, tmp_path, [*rows, row([sound], id="t", features={"sound": 0.0})])
+    _, content = saved(page, tmp_path, "SVG", "all outputs")
+    said = " ".join(node.text for node in xml.etree.ElementTree.fromstring(content).iter(
+        f"{SVG}text"))
+    # Not the head of the first output: the matrix is of all three.
+    assert "Example s: 3 outputs. 0 of the 3 explanations add up." in said
+    assert "y[0,0] 0.75" not in said and "+ green: for the target" in said
     matrix = table_of(saved(page, tmp_path, "CSV", "all outputs")[1])
     assert matrix == [["output", "a", "b"], *[[f"y[{i},0]", str(i / 4), "-0.25"]
                                               for i in range(3)]]
@@ -159,6 +165,19 @@ def test_matrices_signals_and_the_set_are_saved_too(page, tmp_path):
         for shown in ("all outputs", "sound", "Example by example"):
             assert saved(page, tmp_path, kind, shown)[1].startswith(start)
     assert page.console == []
+
+
+def test_attributions_beside_others_are_saved_with_their_own_verdict(page, tmp_path):
+    own, other = (row([words(["a", "b"], scores)], relative_error=error)
+                  for scores, error in (([0.5, 0.0], 0.0), ([0.125, 0.0], 0.75)))
+    opened(page, tmp_path, [own], beside=card.Beside("one step", {"a row": other}))
+    page.run("document.querySelector('[data-picture]').dataset.picture = 'first'")
+    name, content = saved(page, tmp_path, "SVG", "text")
+    assert name == "1_a-row_beside_text.svg"
+    said = " ".join(node.text for node in xml.etree.ElementTree.fromstring(content).iter(
+        f"{SVG}text"))
+    assert "Example a row Beside it: one step" in said and "does not add up" in said
+    assert "account for it" not in said
 
 
 def test_saved_pictures_are_the_same_in_the_dark_and_on_a_phone(page, tmp_path):

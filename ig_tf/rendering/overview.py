@@ -77,9 +77,7 @@ def how_to_read(look: Look = looks.DEFAULT, baseline: str = "") -> Html:
                 f": {palette.AGAINST_WORDS}. It lowered it."),
         element("p", "The target is the answer of the model that is explained, often that for one "
                 "class. The baseline is what an example is compared with"
-                + (f": here {_BASELINES.get(baseline, baseline)}." if 0 < len(baseline) <= _LONGEST
-                   else "."),
-                class_="note"),
+                + _baseline_text(baseline), class_="note"),
         element("p", "Scores are in units of the explained output. Added up they give prediction "
                 f"minus baseline prediction; the completeness error is what is missing. {scaled}",
                 class_="note"),
@@ -140,6 +138,13 @@ def index(results: Sequence[Result]) -> Html:
 def _tile(number: str, words: str, note: str) -> Html:
     return element("div", element("b", number), words, element("br"), element("small", note),
                    class_="box tile")
+
+
+def _baseline_text(baseline: str) -> str:
+    if not 0 < len(baseline) <= _LONGEST:
+        return "."
+    number = baseline.replace(".", "", 1).isdigit()
+    return f": here {_BASELINES.get(baseline, baseline)}{' everywhere' if number else ''}."
 
 
 def _hint(name: str, value: str) -> Html | None:

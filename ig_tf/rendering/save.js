@@ -110,7 +110,9 @@
     paper.className = "saving";
     const card = picture.closest("article");
     const own = card && !picture.dataset.title;
-    const parts = own ? [card.querySelector("header"), card.querySelector(".story")] : [];
+    const other = picture.closest(".beside");   // other attributions have a verdict of their own
+    const parts = other ? [card.querySelector("h3"), ...other.querySelectorAll(":scope > h4, "
+      + ":scope > .note")] : own ? [card.querySelector("header"), card.querySelector(".story")] : [];
     if (!own) {
       const title = document.createElement("h3");
       title.textContent = picture.dataset.title || picture.dataset.picture;
@@ -296,7 +298,8 @@
   const save = async (picture, kind, whole) => {
     const card = picture.closest("article");
     const parts = [card ? card.dataset.number : "all",
-      ...(card ? [card.querySelector("h3 code").textContent] : []), picture.dataset.picture];
+      ...(card ? [card.querySelector("h3 code").textContent] : []),
+      ...(picture.closest(".beside") ? ["beside"] : []), picture.dataset.picture];
     const name = `${parts.map(safe).join("_")}.${kind.toLowerCase()}`;
     try {
       const blob = await MAKERS[kind](picture, whole);
@@ -324,7 +327,7 @@
   };
   for (const picture of pictures) {
     const card = picture.closest("article"), group = document.createElement("div");
-    const whole = picture.dataset.picture
+    const whole = picture.dataset.picture + (picture.closest(".beside") ? " beside it" : "")
       + (card ? `, ${card.querySelector("h3").textContent}` : "");
     group.className = "save";
     group.setAttribute("role", "toolbar");

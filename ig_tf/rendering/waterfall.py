@@ -142,9 +142,11 @@ def _line(step: Step, low: float, high: float) -> Html:
         drawn = element("span", class_="stop", style=f"left:{stop:.2f}%")
         number, exact = numerals.plain(step.stop), numerals.exact(step.stop)
     else:
+        # A bar without a side is what nothing accounts for; a score of 0 has no bar.
         drawn = element(
             "span", class_=f"bar {step.side}",
-            style=f"left:{min(start, stop):.2f}%;width:{abs(stop - start):.2f}%")
+            style=f"left:{min(start, stop):.2f}%;width:{abs(stop - start):.2f}%"
+        ) if step.kind == "gap" or step.score else None
         number, exact = numerals.signed(step.score), numerals.exact(step.score)
     return element(
         "tr",
