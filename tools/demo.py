@@ -90,8 +90,8 @@ def _attribute(ig_tf, results, folder, name, examples, words):
     rows = [row for row in rows if row.target.label != words.get("without", "")]
     errors = sorted(row.relative_error for row in rows)
     good = sum(row.status == "converged" for row in rows)
-    print(f"  {counting.all_text(rows)}; {good} add up within {results.TOLERANCE:.0%}, the median error "
-          f"is {errors[len(errors) // 2]:.2%} -> {file}")
+    print(f"  {counting.all_text(rows)}; {good} of {len(rows)} add up within "
+          f"{results.TOLERANCE:.0%}, the median error is {errors[len(errors) // 2]:.2%} -> {file}")
     return about, rows
 
 

@@ -5,6 +5,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ig_tf.rendering import (
     alignment, check_view, global_view, overview, photo, saving, scales, script,
     style)
@@ -103,7 +105,8 @@ def cards(results: Sequence[Result], look: Look, beside: Beside | None = None
             yield card(number, result, look, beside, more=None if place else first)
 
 
-def _together(results: Sequence[Result], matrix: tuple, look: Look) -> Html:
+def _together(results: Sequence[Result], matrix: tuple[np.ndarray, tuple, tuple], look: Look
+              ) -> Html:
     """The matrix of all outputs of one example, with how many of them add up."""
     within = sum(verdict(result) is ADDS_UP for result in results)
     said = f"{within:,} of the {len(results):,} explanations add up"
