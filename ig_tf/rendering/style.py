@@ -71,6 +71,7 @@ tbody th { font-weight: 500; }
 .number { text-align: right; padding-right: 0; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
+.scroll table { overflow-wrap: normal; }
 .box h3 { font-size: .9rem; margin: 1rem 0 .3rem; }
 .box > h3:first-child { margin-top: 0; }
 .toolbar { display: flex; flex-wrap: wrap; gap: .6rem 1rem; align-items: end; margin: .8rem 0;
@@ -221,6 +222,7 @@ summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
   body { max-width: none; padding: 0; font-size: 11pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .card { content-visibility: visible; }
+  .scroll table { overflow-wrap: anywhere; }
   .toolbar, .skip, .save, .said { display: none; }
 }
 """
