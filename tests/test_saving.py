@@ -147,7 +147,7 @@ def test_matrices_signals_and_the_set_are_saved_too(page, tmp_path):
     said = " ".join(node.text for node in xml.etree.ElementTree.fromstring(content).iter(
         f"{SVG}text"))
     # Not the head of the first output: the matrix is of all three.
-    assert "Example s: 3 outputs. 0 of the 3 explanations add up." in said
+    assert "Example s, 3 outputs: 0 of 3 explanations add up" in said
     assert "y[0,0] 0.75" not in said and "+ green: for the target" in said
     matrix = table_of(saved(page, tmp_path, "CSV", "all outputs")[1])
     assert matrix == [["output", "a", "b"], *[[f"y[{i},0]", str(i / 4), "-0.25"]

@@ -145,7 +145,8 @@ def _cell(score: float, scale: float, x: float, y: float, words: str) -> list[Ma
         marks.append(Rect(x + offset, y + offset, part, part, side, 1.0,
                           words + numerals.signed(float(score))))
         if side == "against":
-            marks.append(Rect(x + offset, y + inner / 2 - 1, part, 2, "paper"))
+            bar = min(2.0, part / 3)
+            marks.append(Rect(x + offset, y + (inner - bar) / 2, part, bar, "paper"))
     return marks
 
 

@@ -99,9 +99,10 @@ def of_set(results: Sequence[Result], look: Look = looks.DEFAULT,
         yield "features", strips.scene(results, [name for name, _, _ in means],
                                        look.colours.legend())
     for name, rows_of in itertools.groupby(results, key=lambda result: result.id):
-        matrix = alignment.gathered(list(rows_of))
+        together = list(rows_of)
+        matrix = alignment.gathered(together)
         if matrix:
-            yield f"{name}_outputs", alignment.scene(*matrix, look)
+            yield f"{name}_outputs", alignment.scene(*matrix, look, verdict.of_several(together))
 
 
 def sheet(results: Sequence[Result], look: Look = looks.DEFAULT, columns: int = 5,

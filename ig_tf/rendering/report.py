@@ -13,15 +13,14 @@ from ig_tf.rendering import (
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.card import Beside, card
 from ig_tf.rendering.look import Look
-from ig_tf.rendering.markup import Html, element, join, visible
-from ig_tf.rendering.verdict import ADDS_UP, verdict
+from ig_tf.rendering.markup import Html, element, join
+from ig_tf.rendering.verdict import adding_up, of_several
 from ig_tf.run.results import About, Result
 
 # Nothing may be fetched, and nothing run but the page's own script, whatever a token says.
 POLICY = ("default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
           f"script-src '{script.HASH}'; base-uri 'none'; form-action 'none'")
 
-_LONGEST = 60
 _LEAD = ("For each example: what the model answered, what in the input moved that answer away from "
          "its answer for a baseline, and whether these numbers add up. By Integrated Gradients.")
 
@@ -108,13 +107,9 @@ def cards(results: Sequence[Result], look: Look, beside: Beside | None = None
 def _together(results: Sequence[Result], matrix: tuple[np.ndarray, tuple, tuple], look: Look
               ) -> Html:
     """The matrix of all outputs of one example, with how many of them add up."""
-    within = sum(verdict(result) is ADDS_UP for result in results)
-    said = f"{within:,} of the {len(results):,} explanations add up"
     return join([
-        element("h4", f"All {len(results):,} outputs of this example: {said}"),
-        saving.picture(alignment.figure(*matrix, look), "all outputs",
-                       f"Example {visible(results[0].id, _LONGEST)}: {len(results):,} outputs. "
-                       f"{said}.")])
+        element("h4", f"All {len(results):,} outputs of this example: {adding_up(results)}"),
+        saving.picture(alignment.figure(*matrix, look), "all outputs", of_several(results))])
 
 
 def _head(title: str, look: Look) -> Html:
