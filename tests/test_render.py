@@ -291,7 +291,7 @@ def test_a_hundred_photographs_make_less_than_five_megabytes():
     assert np.abs(drawn - np.asarray(Image.fromarray(rgb).convert("L"))).mean() < 3
 
 
-@pytest.mark.parametrize("views, words", [(("input", "overlay"), 200), (VIEWS, 60)])
+@pytest.mark.parametrize("views, words", [(("input", "overlay"), 200), (VIEWS, 200)])
 def test_a_hundred_examples_with_pictures_and_texts_make_less_than_five_megabytes(views, words):
     """By what two more add to two, each picture with the room that it has among a hundred."""
     rows = []
@@ -301,16 +301,20 @@ def test_a_hundred_examples_with_pictures_and_texts_make_less_than_five_megabyte
         text = words_point([f"word{i}" for i in range(words)], random.normal(size=words))
         rows.append(example([image, text], id=str(seed), inputs={"image": rgb, "age": seed},
                             features={f"f{i}": random.normal() for i in range(8)}))
-    look = Look(views=views, picture_bytes=photo.share(100 * len(views), 100))
-    two, four = (len(render(some, About(), look=look, by=["target"])) for some in (rows[:2], rows))
-    assert two + 98 / 2 * (four - two) < 5_000_000
+    look = Look(views=views, picture_bytes=photo.share(100 * len(views), 100, 100 * words))
+    two, four = (render(some, About(), look=look, by=["target"]) for some in (rows[:2], rows))
+    assert len(two) + 98 / 2 * (len(four) - len(two)) < 5_000_000
+    # What is kept in fewer pixels says so.
+    fewer = [opened.size for size, opened in images_of(four) if size != opened.size]
+    assert fewer and all(f"(kept in {width} × {height} pixels)" in four for width, height in fewer)
+    assert four.count("(kept in ") == len(fewer)
 
 
-@pytest.mark.parametrize("pictures, examples, bytes_", [
-    (2, 1, 18_000), (200, 100, 10_000), (500, 100, 4_000), (2000, 1000, 10_000),
-    (10_000, 10, 3_000), (0, 0, 18_000)])
-def test_room_of_a_picture(pictures, examples, bytes_):
-    assert photo.share(pictures, examples) == bytes_
+@pytest.mark.parametrize("pictures, examples, words, bytes_", [
+    (2, 1, 100, 18_000), (200, 100, 0, 12_750), (500, 100, 6_000, 4_425),
+    (2000, 1000, 0, 12_750), (10_000, 10, 0, 3_000), (0, 0, 0, 18_000), (10, 1, 10**6, 3_000)])
+def test_room_of_a_picture(pictures, examples, words, bytes_):
+    assert photo.share(pictures, examples, words) == bytes_
 
 
 @pytest.mark.parametrize("largest", [18_000, 6_000, 3_000])

@@ -1,13 +1,12 @@
 """The set as a whole: features, words and pictures over all examples, and by slice."""
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ig_tf.rendering import (
-    counting, image, maps, markup, numerals, palette, photo, saving, slices, spread, strips, views)
+    counting, image, maps, numerals, palette, saving, slices, spread, strips, views)
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, escape, join
@@ -239,13 +238,10 @@ def _mean_maps(results: Sequence[Result], look: Look) -> Html:
         scale = maps.full_colour(signed, look.clip)
         large = views.enlarge(signed, 112)
         rgb = views.heat(large, large, scale, look.colours)
-        media, content = photo.compressed(rgb, is_photo=False)
-        drawn = markup.data_image(media, base64.b64encode(content).decode("ascii"),
-                                  f"mean attributions of {name} for {target}",
-                                  width=rgb.shape[1], height=rgb.shape[0])
+        drawn, said = image.embedded(rgb, f"mean attributions of {name} for {target}", False, look)
         pictures.append(element(
             "div", drawn, element("b", target),
-            element("small", f"{count:,} examples, full colour ±{numerals.plain(scale)}"),
+            element("small", f"{count:,} examples, full colour ±{numerals.plain(scale)}{said}"),
             data_label=target, **image.values(maps.signed_map(mean, look.channels))))
     return join([
         element("h2", "Where it looks, on average"),

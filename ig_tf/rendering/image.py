@@ -88,11 +88,20 @@ def values(signed: np.ndarray) -> dict[str, object]:
     return {"data_map": f"{height} {width} {side}", "data_values": saving.packed(sums)}
 
 
-def _labelled(rgb: np.ndarray, words: str, alt: str, is_photo: bool, look: Look) -> Html:
+def embedded(rgb: np.ndarray, alt: str, is_photo: bool, look: Look) -> tuple[Html, str]:
+    """(the picture inside the page, what to say where it is kept in fewer pixels)."""
     media, content = photo.compressed(rgb, is_photo, look.picture_bytes or photo.LARGEST_FILE)
+    width, height = photo.size(content)
+    fewer = (height, width) != rgb.shape[:2]  # where a page of many pictures has no room for all
     drawn = markup.data_image(media, base64.b64encode(content).decode("ascii"), alt,
-                              width=rgb.shape[1], height=rgb.shape[0], decoding="async")
-    return element("div", drawn, element("small", words))
+                              width=rgb.shape[1], height=rgb.shape[0], decoding="async",
+                              style="image-rendering:auto" if fewer else None)
+    return drawn, f" (kept in {width} × {height} pixels)" if fewer else ""
+
+
+def _labelled(rgb: np.ndarray, words: str, alt: str, is_photo: bool, look: Look) -> Html:
+    drawn, said = embedded(rgb, alt, is_photo, look)
+    return element("div", drawn, element("small", words + said))
 
 
 def scale_bar(scale: float | None, look: Look) -> Html:

@@ -13,15 +13,17 @@ from PIL import Image
 from ig_tf.rendering import maps, numerals
 from ig_tf.run.results import PointScores, Result
 
-# What one embedded picture may take, and what all pictures of a page: base64 adds a third, and a
-# hundred examples with pictures, text and values are to stay under 5 MB.
+# What one embedded picture may take, and what a page of up to a hundred examples: under 5 MB, with
+# what an example takes besides its pictures (its card, the values of a map) and what a word takes.
 LARGEST_FILE = 18_000
-_LARGEST_SUM = 2_000_000
 _SMALLEST_FILE = 3_000
+_PAGE = 4_600_000
+_CARD = 12_000
+_WORD = 75
 # JPEG qualities for what is larger as PNG, the first that fits.
 _QUALITIES = (85, 75, 65, 50)
-# Pixels of the longer side where no quality is enough.
-_SIDES = (240, 180, 128, 96)
+# Pixels that the longer side keeps where no quality is enough.
+_LEAST_SIDE = 48
 _LARGEST_INPUT = 50_000_000
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 
@@ -44,10 +46,11 @@ def png(rgb: np.ndarray) -> bytes:
     return _encoded(rgb, format="PNG", optimize=True)
 
 
-def share(pictures: int, examples: int) -> int:
-    """What one of so many pictures of so many examples may take, in bytes."""
-    together = _LARGEST_SUM * max(1.0, examples / 100)
-    return int(min(LARGEST_FILE, max(_SMALLEST_FILE, together / max(1, pictures))))
+def share(pictures: int, examples: int, words: int) -> int:
+    """What one picture may take, in bytes, on a page of so many pictures, examples and words."""
+    left = _PAGE * max(1.0, examples / 100) - _CARD * examples - _WORD * words
+    each = 0.75 * left / max(1, pictures)  # base64 adds a third
+    return int(min(LARGEST_FILE, max(_SMALLEST_FILE, each)))
 
 
 def compressed(rgb: np.ndarray, is_photo: bool, largest: int = LARGEST_FILE) -> tuple[str, bytes]:
@@ -67,15 +70,36 @@ def compressed(rgb: np.ndarray, is_photo: bool, largest: int = LARGEST_FILE) -> 
         content = png(rgb)
         if len(content) <= largest:
             return "image/png", content
-    sizes = [(quality, rgb) for quality in _QUALITIES]
-    sizes += [(_QUALITIES[-2], fitted(rgb, side)) for side in _SIDES if side < max(rgb.shape[:2])]
-    for quality, smaller in sizes:
-        # Not optimize=True: Pillow's buffer for it is too small for pictures of pure noise.
-        content = _encoded(smaller, format="JPEG", quality=quality,
-                           subsampling=2 if is_photo else 0)
+    least = _jpeg(rgb, is_photo, _QUALITIES[-1])
+    if len(least) > largest:
+        return "image/jpeg", _smaller(rgb, is_photo, largest, len(least))
+    better = (_jpeg(rgb, is_photo, quality) for quality in _QUALITIES[:-1])
+    return "image/jpeg", next((found for found in better if len(found) <= largest), least)
+
+
+def _smaller(rgb: np.ndarray, is_photo: bool, largest: int, size: int) -> bytes:
+    """A JPEG of as many pixels as the room allows; `size` is that of one of all pixels."""
+    longer = max(rgb.shape[:2])
+    # Fewer pixels hold more each, so that the first try is a little larger than the share.
+    side = int(longer * min(1.0, 1.1 * (largest / size) ** 0.5))
+    content = b""
+    while side >= _LEAST_SIDE or not content:
+        content = _jpeg(fitted(rgb, max(side, 1)), is_photo, _QUALITIES[-1])
         if len(content) <= largest:
             break
-    return "image/jpeg", content
+        side = int(0.85 * side)
+    return content
+
+
+def _jpeg(rgb: np.ndarray, is_photo: bool, quality: int) -> bytes:
+    # Not optimize=True: Pillow's buffer for it is too small for pictures of pure noise.
+    return _encoded(rgb, format="JPEG", quality=quality, subsampling=2 if is_photo else 0)
+
+
+def size(content: bytes) -> tuple[int, int]:
+    """Width and height of a picture's file."""
+    with Image.open(io.BytesIO(content)) as opened:
+        return opened.size
 
 
 def fitted(rgb: np.ndarray, side: int) -> np.ndarray:

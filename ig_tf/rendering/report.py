@@ -9,7 +9,7 @@ import numpy as np
 
 from ig_tf.rendering import (
     alignment, check_view, global_view, overview, photo, saving, scales, script,
-    style)
+    style, text)
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.card import Beside, card
 from ig_tf.rendering.look import Look
@@ -73,9 +73,10 @@ def _with_room(results: Sequence[Result], look: Look) -> Look:
     """The look with what one picture may take, so that a page of many pictures stays small."""
     if look.picture_bytes:
         return look
-    pictures = len(look.views) * sum(
-        point.kind == "image" for result in results for point in result.points)
-    return dataclasses.replace(look, picture_bytes=photo.share(pictures, len(results)))
+    points = [point for result in results for point in result.points]
+    pictures = len(look.views) * sum(point.kind == "image" for point in points)
+    words = sum(min(len(point.tokens or ()), text.MOST_PIECES) for point in points)
+    return dataclasses.replace(look, picture_bytes=photo.share(pictures, len(results), words))
 
 
 def _of_many(results: Sequence[Result], summary: Mapping[str, Any]) -> Html:
