@@ -66,7 +66,7 @@ class Browser:
         """Sends one order and gives its answer."""
         self._count += 1
         order = {"id": self._count, "method": method, "params": params}
-        if self._session and not method.startswith("Target."):
+        if self._session and not method.startswith(("Target.", "Browser.")):
             order["sessionId"] = self._session
         data = json.dumps(order).encode() + b"\0"
         while data:
@@ -93,6 +93,10 @@ class Browser:
         """Sets the size of the window."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=1, mobile=False)
+
+    def saves_to(self, folder):
+        """Lets the page save files, all into this folder and without a question."""
+        self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
 
     def run(self, expression):
         """The value of a JavaScript expression in the page."""

@@ -14,6 +14,7 @@ from PIL import Image
 
 from ig_tf.rendering import (
     global_view, image, maps, markup, numerals, palette, photo, signal, table, text, views)
+from ig_tf.rendering.look import VIEWS, Look
 from ig_tf.rendering.report import render
 from ig_tf.rendering.verdict import ADDS_UP, DOES_NOT, MISMATCH, NOT_CHECKED, verdict
 from ig_tf.run import pieces
@@ -75,6 +76,7 @@ def page(results, about=About()):
     ("\u200f\u2066\ufeff\U000e0041", "\\u200f\\u2066\\ufeff\\U000e0041"),
     ("\ud800", "\\ud800"),
     ("\u2028", "\\u2028"),
+    ("\ufffe\uffff\U0001fffe", "\\ufffe\\uffff\\U0001fffe"),
     ("naïve 日本 שלום 👩\u200d👧", "naïve 日本 שלום 👩\u200d👧"),
 ])
 def test_escape(raw, shown):
@@ -280,17 +282,49 @@ def photograph(seed, size=224):
 
 
 def test_a_hundred_photographs_make_less_than_five_megabytes():
-    total = 0
+    rgb, random = photograph(0)
+    scores = random.normal(size=rgb.shape).astype(np.float32)
+    point = PointScores("image", "image", scores, None, ("image",))
+    source = render([example([point], inputs={"image": rgb})], About())
+    assert [opened.format for _, opened in images_of(source)] == ["JPEG", "JPEG"]
+    drawn = np.asarray(next(images_of(source))[1].convert("L"), np.float64)
+    assert np.abs(drawn - np.asarray(Image.fromarray(rgb).convert("L"))).mean() < 3
+
+
+@pytest.mark.parametrize("views, words", [(("input", "overlay"), 200), (VIEWS, 200)])
+def test_a_hundred_examples_with_pictures_and_texts_make_less_than_five_megabytes(views, words):
+    """By what two more add to two, each picture with the room that it has among a hundred."""
+    rows = []
     for seed in range(4):
         rgb, random = photograph(seed)
-        scores = random.normal(size=rgb.shape).astype(np.float32)
-        point = PointScores("image", "image", scores, None, ("image",))
-        source = render([example([point], inputs={"image": rgb})], About())
-        assert [opened.format for _, opened in images_of(source)] == ["JPEG", "JPEG"]
-        drawn = np.asarray(next(images_of(source))[1].convert("L"), np.float64)
-        assert np.abs(drawn - np.asarray(Image.fromarray(rgb).convert("L"))).mean() < 3
-        total += len(source) - len(render([example()], About()))
-    assert total / 4 * 100 < 5_000_000
+        image = PointScores("image", "image", random.normal(size=rgb.shape), None, ("image",))
+        text = words_point([f"word{i}" for i in range(words)], random.normal(size=words))
+        rows.append(example([image, text], id=str(seed), inputs={"image": rgb, "age": seed},
+                            features={f"f{i}": random.normal() for i in range(8)}))
+    look = Look(views=views, picture_bytes=photo.share(100 * len(views), 100, 100 * words))
+    two, four = (render(some, About(), look=look, by=["target"]) for some in (rows[:2], rows))
+    assert len(two) + 98 / 2 * (len(four) - len(two)) < 5_000_000
+    # What is kept in fewer pixels says so.
+    fewer = [opened.size for size, opened in images_of(four) if size != opened.size]
+    assert fewer and all(f"(kept in {width} × {height} pixels)" in four for width, height in fewer)
+    assert four.count("(kept in ") == len(fewer)
+
+
+@pytest.mark.parametrize("pictures, examples, words, bytes_", [
+    (2, 1, 100, 18_000), (200, 100, 0, 12_750), (500, 100, 6_000, 4_425),
+    (2000, 1000, 0, 12_750), (10_000, 10, 0, 3_000), (0, 0, 0, 18_000), (10, 1, 10**6, 3_000)])
+def test_room_of_a_picture(pictures, examples, words, bytes_):
+    assert photo.share(pictures, examples, words) == bytes_
+
+
+@pytest.mark.parametrize("largest", [18_000, 6_000, 3_000])
+def test_a_photograph_fits_its_room(largest):
+    rgb, _ = photograph(1)
+    media, content = photo.compressed(rgb, True, largest)
+    assert media == "image/jpeg" and len(content) <= largest
+    drawn = Image.open(io.BytesIO(content)).convert("L").resize((224, 224))
+    grey = np.asarray(Image.fromarray(rgb).convert("L"), np.float64)
+    assert np.abs(np.asarray(drawn, np.float64) - grey).mean() < 0.2 * grey.std()
 
 
 def test_a_picture_with_all_colours_still_gets_a_file():
@@ -475,6 +509,46 @@ def row_with_total(total, **changes):
 ])
 def test_verdict(row, expected):
     assert verdict(row) == expected
+
+
+def sentence(row):
+    """The text of the sentences at the head of an example's card."""
+    source = render([row])
+    return Page(source[source.index('<p class="story">'):].partition("</p>")[0] + "</p>").text
+
+
+@pytest.mark.parametrize("features, said", [
+    ({"age": 0.5, "job": 0.3, "sex": -0.1, "zip": 1e-3},
+     "Most of that comes from age (+0.5) and job (+0.3). The strongest part the other way is "
+     "sex (−0.1)."),
+    ({"age": 0.7, "job": 0.0}, "Most of that comes from age (+0.7)."),
+    ({f"f{i}": 0.1 for i in range(7)},
+     "The largest parts of that come from f0 (+0.1), f1 (+0.1) and f2 (+0.1)."),
+    ({"only": 0.7}, None), ({}, None)])
+def test_the_strongest_parts_are_said_in_words(features, said):
+    told = sentence(example([PointScores("x", "dense", [0.7])], features=features))
+    assert told.startswith("The model gives “positive” 0.9, and 0.2 for the baseline: the input "
+                           "raised it by 0.7. The attributions below account for it.")
+    assert told.endswith(said or "account for it.")
+
+
+def test_reasons_are_given_only_for_what_adds_up_and_along_the_difference():
+    text = words_point(["un", "##do", "the", "<pad>"], [-0.4, -0.4, 0.1, 0.0])
+    told = sentence(example([text], prediction=0.2, baseline_prediction=0.9))
+    assert "lowered it by 0.7" in told and told.endswith(
+        "Most of that comes from undo (−0.8). The strongest part the other way is the (+0.1).")
+    for wrong in (example([text], prediction=0.2, baseline_prediction=0.9, relative_error=0.2),
+                  example([text])):
+        assert "comes from" not in sentence(wrong)
+    picture = PointScores("image", "image", np.full((2, 2), 0.175), None, ("image",))
+    assert sentence(example([picture])).endswith("account for it.")
+
+
+def test_zero_has_no_bar_and_only_a_gap_is_hatched():
+    source = render([example(features={"a": 0.5, "zero": 0.0, "b": 0.1})])
+    assert source.count('class="bar none"') == 1 and "Hatched" in source
+    source = render([example(features={"a": 0.5, "zero": 0.0, "b": 0.2})])
+    assert 'class="bar none"' not in source and "Hatched" not in source
 
 
 def test_card_gives_the_numbers_and_the_verdict():

@@ -186,7 +186,7 @@ def test_every_control_is_reached_by_keyboard_and_has_a_name(page, tmp_path):
     path = written(tmp_path, render(examples(8), About()))
     page.open(path)
     reached = []
-    for _ in range(14):
+    for _ in range(30):
         page.press("Tab")
         reached.append(page.run("(document.activeElement.id || document.activeElement.className"
                                 " || document.activeElement.tagName)"))

@@ -56,7 +56,7 @@ def test_a_page_with_everything(file, tmp_path):
         assert words in source, words
 
 
-@pytest.mark.parametrize("kind, count", [("png", 7), ("svg", 7), ("csv", 2)])
+@pytest.mark.parametrize("kind, count", [("png", 7), ("svg", 7), ("csv", 3)])
 def test_a_file_for_each_picture(file, tmp_path, kind, count):
     status, said, errors = report(f"--results={file}", f"--format={kind}",
                                   f"--output={tmp_path / 'out'}")

@@ -15,7 +15,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 tf1 = tf.compat.v1
 
 MODELS = pathlib.Path(__file__).resolve().parent.parent / "saved_models"
-NAMES = ("diabetes_columns", "review_tokens", "digits_cnn")
+NAMES = ("diabetes_columns", "review_tokens", "digits_cnn", "question_types", "shapes",
+         "translation")
 TF1_NAMES = ("diabetes_columns", "review_tokens")
 MAX_BYTES = 1_000_000
 # Of training, of dropout, of an initializer that draws: none belongs into an inference graph.
@@ -34,9 +35,15 @@ INPUTS = {
     },
     "review_tokens": {"tokens": (tf.int64, [None, 32])},
     "digits_cnn": {"image": (tf.float32, [None, 8, 8, 1])},
+    "question_types": {"question": (tf.string, [None])},
+    "shapes": {"image": (tf.float32, [None, 32, 32, 3])},
+    "translation": {"words": (tf.int64, [None, 8])},
 }
-CLASSES = {"diabetes_columns": 2, "review_tokens": 2, "digits_cnn": 10}
-EXAMPLES = {"diabetes_columns": 60, "review_tokens": 40, "digits_cnn": 40}
+OUTPUTS = {"diabetes_columns": [2], "review_tokens": [2], "digits_cnn": [10],
+           "question_types": [6], "shapes": [5], "translation": [8, 30]}
+EXAMPLES = {"diabetes_columns": 60, "review_tokens": 40, "digits_cnn": 40, "question_types": 24,
+            "shapes": 20, "translation": 20}
+QUESTION_TYPES = ("number", "date", "person", "place", "yes or no", "thing")
 
 
 def read_csv(path):
@@ -58,6 +65,20 @@ def read_jsonl(path):
     return {"tokens": tokens}, np.array([row["label"] for row in rows])
 
 
+def read_questions(path):
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    labels = np.array([QUESTION_TYPES.index(row["label"]) for row in rows])
+    return {"question": np.array([row["question"] for row in rows], object)}, labels
+
+
+def read_sentences(path):
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    german = path.parent.joinpath("assets.extra", "german.txt").read_text("utf-8").splitlines()
+    labels = [[german.index(word) for word in row["german"].split()] for row in rows]
+    padded = np.array([row + [german.index("<pad>")] * (8 - len(row)) for row in labels])
+    return {"words": np.array([row["words"] for row in rows], np.int64)}, padded
+
+
 def read_npz(path):
     with np.load(path) as arrays:
         return {"image": arrays["image"]}, arrays["label"]
@@ -65,9 +86,10 @@ def read_npz(path):
 
 def read_examples(name):
     """(arrays by input name, labels) of a model's examples."""
-    readers = {".csv": read_csv, ".jsonl": read_jsonl, ".npz": read_npz}
+    readers = {"question_types": read_questions, "translation": read_sentences,
+               ".csv": read_csv, ".jsonl": read_jsonl, ".npz": read_npz}
     (path,) = (MODELS / name).glob("examples.*")
-    return readers[path.suffix](path)
+    return readers[name if name in readers else path.suffix](path)
 
 
 def read_meta_graph(name):
@@ -132,9 +154,9 @@ def test_predicts_its_examples_elsewhere(name, run, tmp_path):
     np.testing.assert_allclose(
         outputs["probabilities"], tf.nn.softmax(outputs["logits"]), atol=1e-6
     )
-    accuracy = np.mean(np.argmax(outputs["probabilities"], axis=1) == labels)
+    accuracy = np.mean(np.argmax(outputs["probabilities"], axis=-1) == labels)
     # Other kernels may turn a row whose two classes are equal but for rounding.
-    assert accuracy == pytest.approx(stated_accuracy(name), abs=1.5 / len(labels))
+    assert accuracy == pytest.approx(stated_accuracy(name), abs=1.5 / labels.size)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -150,7 +172,7 @@ def test_signature(name):
     assert inputs == INPUTS[name]
     for info in signature.outputs.values():
         assert tf.as_dtype(info.dtype) == tf.float32
-        assert tf.TensorShape(info.tensor_shape).as_list() == [None, CLASSES[name]]
+        assert tf.TensorShape(info.tensor_shape).as_list() == [None, *OUTPUTS[name]]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -201,3 +223,30 @@ def test_vocabulary_of_tokens():
         row = json.loads(line)
         shown = [words[token] for token in row["tokens"] if token > 1]
         assert shown and all(word in row["text"].lower() for word in shown)
+
+
+def test_vocabularies_of_the_translation():
+    folder = MODELS / "translation" / "assets.extra"
+    english, german = (folder.joinpath(f"{name}.txt").read_text("utf-8").splitlines()
+                       for name in ("english", "german"))
+    assert len(english) == len(set(english)) and len(german) == OUTPUTS["translation"][1]
+    feeds, labels = read_examples("translation")
+    rows = [json.loads(line) for line in
+            (MODELS / "translation" / "examples.jsonl").read_text("utf-8").splitlines()]
+    for row, words, wanted in zip(rows, feeds["words"], labels):
+        assert " ".join(english[word] for word in words if word) == row["english"]
+        assert " ".join(german[word] for word in wanted if word) == row["german"]
+
+
+def test_objects_are_where_their_boxes_say():
+    """Within the box of the object there is more of its colour than anywhere else."""
+    with np.load(MODELS / "shapes" / "examples.npz") as arrays:
+        images, boxes = arrays["image"], arrays["box"]
+    assert boxes.shape == (20, 4) and images.min() >= 0 and images.max() <= 1
+    for image, (top, bottom, left, right) in zip(images, boxes):
+        # Objects have colours near 0 or 1; the clouds around them have none.
+        strong = (np.abs(image - 0.5) > 0.26).all(axis=2)
+        inside = strong[top:bottom + 1, left:right + 1].mean()
+        strong[top:bottom + 1, left:right + 1] = False
+        outside = strong.sum() / (1024 - (bottom - top + 1) * (right - left + 1))
+        assert inside > 0.2 > 2 * outside

@@ -40,16 +40,19 @@ def test_the_notebook_runs_and_draws(cells, monkeypatch, capsys):
             value = run("".join(cell["source"]), names)
             if hasattr(value, "_repr_html_"):
                 drawn.append(value._repr_html_())
-    assert len(drawn) == 7
+    assert len(drawn) == 9
     assert all(frame.startswith('<iframe sandbox=""') for frame in drawn)
-    one, many, review, paper, digit, gradient, sequence = [
+    one, many, questions, question, paper, shown, digit, gradient, translated = [
         html.unescape(frame) for frame in drawn]
     assert "waterfall" in one and "above the median" in one
     assert "attribution points" in many and "examples" in many
-    assert 'class="tokens"' in review and "[<b><bdi>negative</bdi></b>]" in review
+    assert 'class="tokens"' in questions and questions.count("<article") == 6
+    assert "[<b><bdi>person</bdi></b>]" in question and "whose" in question
     assert "200 30 50" in paper and "Red, solid underline: for the target" in paper
+    assert shown.count("<img") == 3 and "[<b><bdi>cross</bdi></b>]" in shown
     assert digit.count("<img") == 5 and "strongest regions" in digit
     assert "does not add up" in gradient and "adds up" in digit
-    assert "All 4 outputs of this example" in sequence and sequence.count("<article") == 4
+    assert "All 7 outputs of this example" in translated and translated.count("<article") == 7
     said = capsys.readouterr().out
+    assert "person [('count'" in said and "oft hat das Mädchen einen Schlüssel ." in said
     assert "difference" in said and "MB for 40 patients" in said

@@ -22,7 +22,8 @@ MODELS = REPOSITORY / "saved_models"
 MIDDLING = {"age": 48, "bmi": 26, "blood_pressure": 94, "total_cholesterol": 188, "ldl": 115,
             "hdl": 47.5, "cholesterol_ratio": 4, "log_triglycerides": 4.63, "glucose": 92}
 
-# model, examples, title, {labels, vocabulary: files or lists; baseline; by: slices of the report}
+# model, examples, title, {labels, vocabulary: files or lists; target; baseline; by: slices of the
+# report; views of an image; without: a label whose rows are left out}
 DEMOS = (
     ("diabetes_columns", "examples.csv", "Diabetes: which measurements speak for a fast course",
      {"labels": ["below the median", "above the median"], "baseline": MIDDLING,
@@ -31,35 +32,31 @@ DEMOS = (
      {"labels": ["negative", "positive"], "vocabulary": "assets.extra/vocab.txt"}),
     ("digits_cnn", "examples.npz", "Digits: which pixels make it this digit",
      {"labels": [str(digit) for digit in range(10)]}),
+    ("question_types", "examples.jsonl", "Questions: which words say what is asked for",
+     {"labels": ["number", "date", "person", "place", "yes or no", "thing"]}),
+    ("shapes", "examples.npz", "Objects: where the model sees them",
+     {"labels": ["disc", "square", "triangle", "ring", "cross"], "baseline": 0.5,
+      "views": ("input", "overlay", "outlines")}),
+    ("translation", "examples.jsonl", "A translation: which English words each German word is from",
+     {"labels": "assets.extra/german.txt", "vocabulary": "assets.extra/english.txt",
+      "target": "probabilities:each,top", "without": "<pad>"}),
 )
 
 
 def main(_):
     import ig_tf
-    from ig_tf.rendering import ansi
+    from ig_tf.rendering import ansi, look
     from ig_tf.run import results
     folder = pathlib.Path(_OUTPUT.value)
     folder.mkdir(parents=True, exist_ok=True)
     pages, review = [], None
     for name, examples, title, words in DEMOS:
         print(f"\n{title}")
-        plan = ig_tf.instrument(ig_tf.load(MODELS / name),
-                                baseline=words.get("baseline", "zeros"))
-        described = plan.described()
-        ig_tf.save(plan, folder / name, overwrite=True)
-        print(f"  {name}: target {described['target']['text']}, "
-              f"{len(described['points'])} points of attribution, {described['copied_ops']} ops "
-              f"copied -> {folder / name}")
-        file = folder / f"{name}.jsonl"
-        count = ig_tf.attribute(folder / name, MODELS / name / examples, file,
-                                labels=words["labels"], vocabulary=_words(name, words))
-        about, rows = results.read(file)
-        errors = sorted(row.relative_error for row in rows)
-        good = sum(row.status == "converged" for row in rows)
-        print(f"  {count} examples attributed; {good} add up within {results.TOLERANCE:.0%}, the "
-              f"median error is {errors[len(errors) // 2]:.2%} -> {file}")
+        _instrument(ig_tf, folder, name, words)
+        about, rows = _attribute(ig_tf, results, folder, name, examples, words)
         page = folder / f"{name}.html"
-        drawn = ig_tf.render(rows, about, title=title, by=words.get("by", ()))
+        drawn = ig_tf.render(rows, about, title=title, by=words.get("by", ()),
+                             look=look.Look(views=words.get("views", look.DEFAULT.views)))
         results.write_file(page, drawn.encode("utf-8"))
         pages.append((page.resolve(), title))
         if name == "review_tokens":
@@ -72,11 +69,37 @@ def main(_):
     return 0
 
 
-def _words(name, words):
-    if "vocabulary" not in words:
-        return None
-    text = (MODELS / name / words["vocabulary"]).read_text(encoding="utf-8")
-    return text.splitlines()
+def _instrument(ig_tf, folder, name, words):
+    plan = ig_tf.instrument(ig_tf.load(MODELS / name), target=words.get("target"),
+                            baseline=words.get("baseline", "zeros"))
+    described = plan.described()
+    ig_tf.save(plan, folder / name, overwrite=True)
+    print(f"  {name}: target {described['target']['text']}, "
+          f"{len(described['points'])} points of attribution, {described['copied_ops']} ops "
+          f"copied -> {folder / name}")
+
+
+def _attribute(ig_tf, results, folder, name, examples, words):
+    """(model card, rows) of a model's examples, from the file that they are written to."""
+    from ig_tf.rendering import counting
+    file = folder / f"{name}.jsonl"
+    ig_tf.attribute(folder / name, MODELS / name / examples, file,
+                    labels=_words(name, words["labels"]),
+                    vocabulary=_words(name, words.get("vocabulary")))
+    about, rows = results.read(file)
+    rows = [row for row in rows if row.target.label != words.get("without", "")]
+    errors = sorted(row.relative_error for row in rows)
+    good = sum(row.status == "converged" for row in rows)
+    print(f"  {counting.all_text(rows)}; {good} of {len(rows)} add up within "
+          f"{results.TOLERANCE:.0%}, the median error is {errors[len(errors) // 2]:.2%} -> {file}")
+    return about, rows
+
+
+def _words(name, found):
+    """The words of a file beside the model; lists and None as they are."""
+    if not isinstance(found, str):
+        return found
+    return (MODELS / name / found).read_text(encoding="utf-8").splitlines()
 
 
 if __name__ == "__main__":

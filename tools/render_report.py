@@ -101,7 +101,7 @@ main.needs_tensorflow = False  # results are files of numbers
 
 
 def _file(rows, about, summary):
-    from ig_tf.rendering import ansi, export, report, scene
+    from ig_tf.rendering import ansi, counting, export, report, scene
     from ig_tf.run import results
     if _FORMAT.value == "sheet":
         content = scene.png(export.sheet(rows, _look()), _look().colours)
@@ -112,13 +112,14 @@ def _file(rows, about, summary):
                                 _beside(), summary).encode("utf-8")
     results.write_file(_OUTPUT.value, content)
     tail = "; open it in a browser" if _FORMAT.value == "html" else ""
-    return f"wrote {_OUTPUT.value}: {len(rows)} examples, {len(content) / 1e6:.1f} MB{tail}"
+    return (f"wrote {_OUTPUT.value}: {counting.all_text(rows)}, {len(content) / 1e6:.1f} MB"
+            f"{tail}")
 
 
 def _folder(rows):
-    from ig_tf.rendering import export
+    from ig_tf.rendering import counting, export
     written = export.write(rows, _OUTPUT.value, _FORMAT.value, _look(), _check())
-    return f"wrote {len(written)} files of {len(rows)} examples to {_OUTPUT.value}"
+    return f"wrote {len(written)} files of {counting.all_text(rows)} to {_OUTPUT.value}"
 
 
 def _look():

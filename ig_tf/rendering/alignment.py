@@ -8,16 +8,17 @@ from ig_tf.errors import ResultsError
 from ig_tf.rendering import look as looks
 from ig_tf.rendering import numerals, palette
 from ig_tf.rendering.look import Look
-from ig_tf.rendering.markup import Html, element
-from ig_tf.rendering.scene import Mark, Rect, Scene, Text, fitted, inline
+from ig_tf.rendering.markup import Html, element, visible
+from ig_tf.rendering.scene import Mark, Rect, Scene, Text, fitted, inline, text_width
 from ig_tf.run.results import Result
 
 # What a scale of the set calls the matrices.
 POINT = "alignment"
 MOST_ROWS = 60
 MOST_COLUMNS = 60
-_CELL = 26.0
+_CELL = 32.0
 _LONGEST = 130.0  # units that a label may take
+_MOST_LETTERS = 40
 
 
 def scene(scores: np.ndarray, tokens: Sequence[str | int], outputs: Sequence[str],
@@ -42,28 +43,27 @@ def scene(scores: np.ndarray, tokens: Sequence[str | int], outputs: Sequence[str
     if scores.shape != (len(outputs), len(tokens)):
         raise ResultsError(f"an alignment of {len(outputs)} outputs and {len(tokens)} tokens has "
                            f"scores of that shape, not {list(scores.shape)}")
-    known = np.where(np.isfinite(scores), scores, 0.0)
-    scale = look.scale_of(POINT, float(np.abs(known).max(initial=0.0)))
-    lines, columns = min(len(outputs), MOST_ROWS), min(len(tokens), MOST_COLUMNS)
-    left, top = _LONGEST + 20, 76.0
-    marks: list[Mark] = [Text(10, 18, fitted(title, 13, left + columns * _CELL + 150), 13)]
-    marks += _labels(tokens[:columns], outputs[:lines], left, top)
-    for i in range(lines):
-        for j in range(columns):
-            marks += _cell(scores[i, j], scale, left + j * _CELL, top + i * _CELL,
-                           f"{outputs[i]} ← {tokens[j]}: ")
-    bottom = top + lines * _CELL + 18
-    for words in _notes(scores, scale, lines, columns, look):
-        marks.append(Text(10, bottom, words, 10, "soft"))
-        bottom += 15
-    return Scene(max(left + columns * _CELL + 20, 560), bottom, tuple(marks), title)
+    scale = _scale(scores, look)
+    marks, width, bottom = _matrix(scores, tokens[:MOST_COLUMNS], outputs[:MOST_ROWS], scale, 30.0)
+    marks.insert(0, Text(10, 18, fitted(title, 13, max(width, 560) - 20), 13))
+    for words in _notes(scores, scale, look):
+        bottom += 16
+        marks.append(Text(10, bottom, words, 11, "soft"))
+    return Scene(max(width, 560), bottom + 10, tuple(marks), title,
+                 _values(scores, tokens, outputs))
 
 
 def figure(scores: np.ndarray, tokens: Sequence[str | int], outputs: Sequence[str],
            look: Look = looks.DEFAULT) -> Html:
-    """The matrix as a figure of a page."""
-    return element("figure", element("div", inline(scene(scores, tokens, outputs, look)),
-                                     class_="scroll"), class_="alignment")
+    """The matrix as a figure of a page, what is to be said of it as text that fits the page."""
+    whole = scene(scores, tokens, outputs, look)
+    scores = np.asarray(scores, np.float64)
+    scale = _scale(scores, look)
+    marks, width, bottom = _matrix(scores, tokens[:MOST_COLUMNS], outputs[:MOST_ROWS], scale, 0.0)
+    drawn = Scene(width, bottom, tuple(marks), whole.title, whole.values)
+    said = ". ".join(words[0].upper() + words[1:] for words in _notes(scores, scale, look))
+    return element("figure", element("div", inline(drawn), class_="scroll"),
+                   element("figcaption", f"{said}."), class_="alignment")
 
 
 def gathered(results: Sequence[Result]) -> tuple[np.ndarray, tuple, tuple] | None:
@@ -89,13 +89,41 @@ def gathered(results: Sequence[Result]) -> tuple[np.ndarray, tuple, tuple] | Non
     return np.stack(scores), firsts[0].tokens, outputs
 
 
+def _scale(scores: np.ndarray, look: Look) -> float:
+    known = np.where(np.isfinite(scores), scores, 0.0)
+    return look.scale_of(POINT, float(np.abs(known).max(initial=0.0)))
+
+
+def _matrix(scores: np.ndarray, tokens: Sequence[str | int], outputs: Sequence[str], scale: float,
+            start: float) -> tuple[list[Mark], float, float]:
+    """The labels and cells below `start`; (marks, width, where they end)."""
+    widest = max((text_width(visible(output, _MOST_LETTERS), 11) for output in outputs),
+                 default=0.0)
+    left, top = min(widest, _LONGEST) + 20, start + 44
+    marks = _labels(tokens, outputs, left, top)
+    for i, output in enumerate(outputs):
+        for j, token in enumerate(tokens):
+            marks += _cell(scores[i, j], scale, left + j * _CELL, top + i * _CELL,
+                           f"{output} ← {token}: ")
+    # Labels are wider than their columns.
+    return marks, left + (len(tokens) + 0.5) * _CELL, top + len(outputs) * _CELL + 4
+
+
+def _values(scores: np.ndarray, tokens: Sequence[str | int], outputs: Sequence[str]
+            ) -> tuple[tuple[object, ...], ...]:
+    """What is drawn, as a table."""
+    return (("output", *map(str, tokens[:MOST_COLUMNS])), *(
+        (str(output), *map(float, line[:MOST_COLUMNS]))
+        for output, line in zip(outputs[:MOST_ROWS], scores[:MOST_ROWS])))
+
+
 def _labels(tokens: Sequence[str | int], outputs: Sequence[str], left: float, top: float
             ) -> list[Mark]:
     # Columns are narrow: labels stand on two heights, cut to what fits.
     marks: list[Mark] = []
     for j, token in enumerate(tokens):
-        words = fitted(str(token), 10, 2 * _CELL - 4)
-        marks.append(Text(left + (j + 0.5) * _CELL, top - (8 if j % 2 else 22), words, 10,
+        words = fitted(str(token), 11, 2 * _CELL - 4)
+        marks.append(Text(left + (j + 0.5) * _CELL, top - (8 if j % 2 else 23), words, 11,
                           "ink", "middle"))
     for i, output in enumerate(outputs):
         marks.append(Text(left - 8, top + (i + 0.65) * _CELL, fitted(str(output), 11, _LONGEST),
@@ -117,12 +145,15 @@ def _cell(score: float, scale: float, x: float, y: float, words: str) -> list[Ma
         marks.append(Rect(x + offset, y + offset, part, part, side, 1.0,
                           words + numerals.signed(float(score))))
         if side == "against":
-            marks.append(Rect(x + 2, y + inner / 2 - 1, inner - 4, 2, "paper"))
+            bar = min(2.0, part / 3)
+            marks.append(Rect(x + offset, y + (inner - bar) / 2, part, bar, "paper"))
     return marks
 
 
-def _notes(scores: np.ndarray, scale: float, lines: int, columns: int, look: Look) -> list[str]:
-    notes = [look.colours.legend() + " (with a bar across)"]
+def _notes(scores: np.ndarray, scale: float, look: Look) -> list[str]:
+    lines, columns = min(len(scores), MOST_ROWS), min(scores.shape[1], MOST_COLUMNS)
+    notes = ["a line for each output, a column for each part of the input",
+             look.colours.legend() + " (with a bar across)"]
     if scale:
         own = look.scale_words("the largest |score| here")
         notes.append(f"a full square is ±{numerals.plain(scale)} ({own}); area shows |score|")

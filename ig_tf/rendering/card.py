@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 
-from ig_tf.rendering import image, numerals, signal, table, text, waterfall
+from ig_tf.rendering import image, numerals, saving, signal, table, text, waterfall
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, escape, join
+from ig_tf.rendering.reasons import reasons
 from ig_tf.rendering.verdict import error_parts, error_text, story, verdict
 from ig_tf.run.results import PointScores, Result, Target
 
@@ -54,7 +55,8 @@ def card(number: int, result: Result, look: Look = looks.DEFAULT, beside: Beside
     message = element("p", result.message, class_="bad") if result.message else None
     facts = None if result.prediction is None and not result.points else _facts(result)
     return element(
-        "article", head, element("p", story(result), class_="story"), _also_sent(result),
+        "article", head, element("p", story(result), reasons(result, look), class_="story"),
+        _also_sent(result),
         message,
         more, *_figures(result, look), _other(result, beside, look), facts,
         class_="card", id=f"example-{number}", data_number=number, data_verdict=judged.words,
@@ -159,10 +161,10 @@ def _figures(result: Result, look: Look) -> Iterator[Html]:
             drawn.add(point.name)
             if named:
                 yield element("h4", point.name)
-            yield picture
+            yield saving.picture(picture, point.name)
             yield _input_text(point, result)
     if needs_bars(result, drawn):
-        yield from _bars(result, drawn)
+        yield from _bars(result, drawn, look)
 
 
 def _picture(point: PointScores, result: Result, look: Look) -> Html | None:
@@ -184,17 +186,19 @@ def _input_text(point: PointScores, result: Result) -> Html:
                 for value in sent if isinstance(value, str))
 
 
-def _bars(result: Result, drawn: set[str]) -> Iterator[Html]:
+def _bars(result: Result, drawn: set[str], look: Look) -> Iterator[Html]:
     parts = [point for point in result.points
              if point.name not in drawn and point.kind == "dense" and point.scores.size > 1]
     if len(result.points) == 1 and parts and len(result.features) <= 1:
         # One vector is the whole input: its elements are the features.
         yield element("h4", parts[0].name)
-        yield table.figure(table.element_bars(parts[0], result), "element")
+        yield saving.picture(
+            table.figure(table.element_bars(parts[0], result), "element", look), parts[0].name)
         return
-    yield waterfall.figure(result, table.feature_bars(result))
+    yield saving.picture(waterfall.figure(result, table.feature_bars(result), look), "features")
     for point in parts:
         if len(point.features) <= 1:
             yield element(
                 "details", element("summary", f"{point.name}, element by element"),
-                table.figure(table.element_bars(point, result), "element"))
+                saving.picture(table.figure(table.element_bars(point, result), "element", look),
+                               point.name))

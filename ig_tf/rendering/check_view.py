@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ig_tf.rendering import curves, numerals
+from ig_tf.rendering import curves, numerals, saving
 from ig_tf.rendering.markup import Html, element
 from ig_tf.rendering.scene import inline
 
@@ -34,7 +34,8 @@ def figure(check: Mapping[str, Any]) -> Html:
         _verdicts(_listed(check.get("verdicts"))),
         _baselines(_listed(check.get("baselines"))),
         _trials(_listed(check.get("trials"))),
-        element("div", *[element("div", inline(scene)) for scene in scenes], class_="curves")
+        element("div", *[saving.picture(inline(scene), scene.title) for scene in scenes],
+                class_="curves")
         if scenes else None,
         element("p", "F at a point of the path, less F at the baseline, is what all attributions "
                 "have added up to by then. Where the curve is flat the output is saturated.",

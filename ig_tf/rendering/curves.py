@@ -36,7 +36,8 @@ def path_scene(alphas: Sequence[float], values: Sequence[float], title: str) -> 
     marks.append(Text(_LEFT, _TOP + _HEIGHT + 32,
                       f"half of the change: {100 * first:g} % to {100 * last:g} % of the way", 10,
                       "soft"))
-    return Scene(_LEFT + _WIDTH + 20, _TOP + _HEIGHT + 44, tuple(marks), title)
+    return Scene(_LEFT + _WIDTH + 20, _TOP + _HEIGHT + 44, tuple(marks), title,
+                 (("share of the way", "F"), *pairs))
 
 
 def error_scene(errors: Sequence[tuple[int, float]], tolerance: float, title: str
@@ -73,7 +74,8 @@ def error_scene(errors: Sequence[tuple[int, float]], tolerance: float, title: st
     marks += [Line(((_LEFT, asked), (_LEFT + _WIDTH, asked)), "soft", 1),
               Text(_LEFT + _WIDTH, asked - 4, words, 10, "soft", "end"),
               Line(points, "ink", 2), Dots(points, "ink", 2.6)]
-    return Scene(_LEFT + _WIDTH + 20, _TOP + _HEIGHT + 32, tuple(marks), title)
+    return Scene(_LEFT + _WIDTH + 20, _TOP + _HEIGHT + 32, tuple(marks), title,
+                 (("steps", "relative error"), *pairs))
 
 
 def of_check(check: Mapping[str, Any], most: int = 6) -> list[Scene]:

@@ -1,7 +1,5 @@
 """Each picture as a file of its own: PNG, SVG or CSV, with its legend, scale and caption."""
 
-import csv
-import io
 import itertools
 import pathlib
 import re
@@ -13,7 +11,7 @@ import numpy as np
 
 from ig_tf.errors import ResultsError
 from ig_tf.rendering import (
-    alignment, card, curves, global_view, image, numerals, palette, photo, scales, scene,
+    alignment, card, cells, curves, global_view, image, numerals, palette, photo, scales, scene,
     signal, strips, table, text, verdict, waterfall)
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.look import Look
@@ -28,8 +26,6 @@ _WIDTH = 760.0
 _LINE = 26.0
 _TOP = 52.0  # where a picture begins, under two lines of heading
 _MOST_WORDS = 1500
-# Spreadsheets take cells that begin so for formulas.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = ("id", "target", "label", "prediction", "baseline_prediction", "relative_error",
            "point", "kind", "place", "token", "value", "score")
 
@@ -58,9 +54,10 @@ def write(results: Sequence[Result], folder: str, kind: str, look: Look = looks.
     except OSError as error:
         raise ResultsError(f"{folder}: cannot be made: {error}") from error
     written = []
-    for name, made in of_set(results, look, check) if kind in _DRAWN else ():
+    for name, made in of_set(results, look, check):
         path = place / f"all_{_safe(name)}.{kind}"
-        files.write_file(path, _DRAWN[kind](made, look.colours))
+        files.write_file(path, _DRAWN[kind](made, look.colours) if kind in _DRAWN
+                         else cells.text(made.values).encode("utf-8"))
         written.append(path)
     digits = len(str(len(results)))
     for number, result in enumerate(results, start=1):
@@ -102,9 +99,10 @@ def of_set(results: Sequence[Result], look: Look = looks.DEFAULT,
         yield "features", strips.scene(results, [name for name, _, _ in means],
                                        look.colours.legend())
     for name, rows_of in itertools.groupby(results, key=lambda result: result.id):
-        matrix = alignment.gathered(list(rows_of))
+        together = list(rows_of)
+        matrix = alignment.gathered(together)
         if matrix:
-            yield f"{name}_outputs", alignment.scene(*matrix, look)
+            yield f"{name}_outputs", alignment.scene(*matrix, look, verdict.of_several(together))
 
 
 def sheet(results: Sequence[Result], look: Look = looks.DEFAULT, columns: int = 5,
@@ -215,20 +213,8 @@ def rows(result: Result) -> Iterator[dict[str, object]]:
 
 
 def _csv(result: Result) -> bytes:
-    file = io.StringIO()
-    writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\r\n")
-    writer.writeheader()
-    for row in rows(result):
-        writer.writerow({key: _cell(value) for key, value in row.items()})
-    return file.getvalue().encode("utf-8")
-
-
-def _cell(value: object) -> object:
-    """A cell that no spreadsheet runs: text that begins like a formula gets an apostrophe."""
-    if not isinstance(value, str):
-        return "" if value is None else value
-    words = visible(value, 32_000)
-    return f"'{words}" if words.startswith(_FORMULA) else words
+    lines = ([row.get(column) for column in COLUMNS] for row in rows(result))
+    return cells.text(itertools.chain([COLUMNS], lines)).encode("utf-8")
 
 
 _DRAWN: dict[str, Callable[[Scene, Palette], bytes]] = {"png": scene.png, "svg": scene.svg}

@@ -1,13 +1,12 @@
 """The set as a whole: features, words and pictures over all examples, and by slice."""
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ig_tf.rendering import (
-    image, maps, markup, numerals, palette, photo, slices, spread, strips, views)
+    counting, image, maps, numerals, palette, saving, slices, spread, strips, views)
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, escape, join
@@ -65,18 +64,19 @@ def _of_target(found: Mapping[str, Any], look: Look) -> Html:
     words = sorted(((line["token"], line["mean"], line["count"]) for line in found["tokens"]
                     if line["count"] > 1), key=lambda line: -abs(line[1]))[:MOST_WORDS]
     largest = max((line[1] for line in lines), default=0.0)
+    name = f"Mean |attribution|, {found['target']}"
     parts = [element("h3", "Mean |attribution|"),
-             element("table", element("tbody", *(_mean_line(line, largest, rows)
-                                                 for line in lines[:MOST_FEATURES])),
-                     class_="bars")] if lines else []
+             saving.picture(_mean_table([_mean_line(line, largest, rows)
+                                         for line in lines[:MOST_FEATURES]], largest), name)
+             ] if lines else []
     for key, slice_ in found["slices"].items():
         columns = [(one["value"], one["rows"], {line["feature"]: line["mean"]
                                                 for line in one["features"]})
                    for one in slice_["values"][:slices.MOST_SLICES]]
         parts += [element("h3", f"By {key}"),
-                  _slice_table(columns, [line[0] for line in lines[:MOST_FEATURES]], look)]
+                  _slice_table(columns, [line[0] for line in lines[:MOST_FEATURES]], look, key)]
     if len(words) > 1:
-        parts += [element("h3", "Words"), element("div", *_sides(words), class_="strongest")]
+        parts += [element("h3", "Words"), _word_lists(words, found["target"])]
     return join([element("h2", f"{found['target']}: all {rows:,} results"),
                  element("section", *parts, class_="box")])
 
@@ -111,7 +111,7 @@ def _features(results: Sequence[Result], look: Look) -> Html:
             element("p", "Sizes without signs, so a feature that pushes both ways is not cancelled "
                     "out. One class is never mixed with another.", class_="note"),
             element("h3", "Example by example"),
-            element("div", inline(strip), class_="scroll"),
+            saving.picture(element("div", inline(strip), class_="scroll"), "Example by example"),
             element("p", "A dot is an example: to the right where the feature raised the output "
                     "that is explained, to the left where it lowered it."
                     + _own_targets(results), class_="note"),
@@ -126,10 +126,11 @@ def _bars(part: slices.Slice, named: bool) -> Html | None:
     largest, left = means[0][1], len(means) - MOST_FEATURES
     lines = [_mean_line(line, largest, len(part.results)) for line in means[:MOST_FEATURES]]
     numbers = spread.table(spread.of_features(part.results), MOST_FEATURES, "feature")
+    name = "Mean |attribution|" + (
+        f", {part.name}, {counting.examples_text(part.results)}" if named else "")
     return join([
-        element("h3", "Mean |attribution|" + (
-            f", {part.name}, {len(part.results):,} examples" if named else "")),
-        element("table", element("tbody", *lines), class_="bars"),
+        element("h3", name),
+        saving.picture(_mean_table(lines, largest), name),
         element("p", f"The weakest {left:,} features are left out.", class_="note")
         if left > 0 else None,
         element("details", element("summary", "mean, size and quantiles"), numbers)
@@ -150,7 +151,7 @@ def _slices(results: Sequence[Result], key: str, look: Look) -> Html:
         return join([element("h2", f"By {key}"), _sliced(results, key, look)])
     slices.by(results, key)  # an unknown input is said once
     return join([element("h2", f"By {key}"), *(
-        join([element("h3", f"{part.name}, {len(part.results):,} examples"),
+        join([element("h3", f"{part.name}, {counting.examples_text(part.results)}"),
               _sliced(part.results, key, look)])
         for part in targets[:MOST_TARGETS]
         if slices.has(part.results, key))])
@@ -162,12 +163,11 @@ def _sliced(results: Sequence[Result], key: str, look: Look) -> Html:
     if not names:
         return element("p", f"No feature totals to slice by {key}.", class_="note")
     columns = [(part.name, len(part.results), part.means()) for part in parts]
-    return join([element("h2", f"By {key}"),
-                 element("section", _slice_table(columns, names, look), class_="box")])
+    return element("section", _slice_table(columns, names, look, key), class_="box")
 
 
 def _slice_table(columns: Sequence[tuple[str, int, Mapping[str, float]]], names: Sequence[str],
-                 look: Look) -> Html:
+                 look: Look, key: str) -> Html:
     """Mean attributions of features in slices: (slice, examples, {feature: mean}) a column."""
     scale = max((abs(means.get(name, 0.0)) for _, _, means in columns for name in names),
                 default=0.0)
@@ -178,11 +178,12 @@ def _slice_table(columns: Sequence[tuple[str, int, Mapping[str, float]]], names:
     lines = [element("tr", element("th", escape(name, _LONGEST), scope="row"),
                      *(_shaded(means.get(name), scale) for _, _, means in columns))
              for name in names]
-    return join([
+    return saving.picture(element(
+        "figure",
         element("div", element("table", element("thead", head), element("tbody", *lines),
                                class_="slices"), class_="scroll"),
-        element("p", "Mean attribution with its sign. Full colour at "
-                f"±{numerals.plain(scale)}; {look.colours.legend()}.", class_="note")])
+        element("figcaption", "Mean attribution with its sign. Full colour at "
+                f"±{numerals.plain(scale)}; {look.colours.legend()}.")), f"By {key}")
 
 
 def _words(results: Sequence[Result], look: Look) -> Html:
@@ -191,8 +192,8 @@ def _words(results: Sequence[Result], look: Look) -> Html:
     for part in slices.by(results, slices.TARGET)[:MOST_TARGETS]:
         means = slices.word_means(part.results, look)[:MOST_WORDS]
         if len(means) > 1:
-            lists += [element("h3", f"{part.name}, {len(part.results):,} examples"),
-                      element("div", *_sides(means), class_="strongest"),
+            lists += [element("h3", f"{part.name}, {counting.examples_text(part.results)}"),
+                      _word_lists(means, part.name),
                       _word_numbers(part, look)]
     if not lists:
         return Html("")
@@ -205,6 +206,10 @@ def _words(results: Sequence[Result], look: Look) -> Html:
                 class_="box")])
 
 
+def _word_lists(means: Sequence[tuple[str, float, int]], target: str) -> Html:
+    return saving.picture(element("div", *_sides(means), class_="strongest"), f"Words, {target}")
+
+
 def _word_numbers(part: slices.Slice, look: Look) -> Html | None:
     numbers = spread.table(slices.word_scores(part.results, look), MOST_WORDS, "word")
     return element("details", element("summary", "mean, size and quantiles"), numbers
@@ -215,7 +220,8 @@ def _sides(means: Sequence[tuple[str, float, int]]) -> Iterator[Html]:
     for words, sign in ((palette.FOR_WORDS, 1), (palette.AGAINST_WORDS, -1)):
         items = [
             element("li", element("b", escape(word, _LONGEST), dir="auto"), " ",
-                    numerals.signed(mean), element("small", f" × {count:,}"))
+                    numerals.signed(mean), element("small", f" × {count:,}"),
+                    title=numerals.exact(mean), data_times=count)
             for word, mean, count in means if sign * mean > 0]
         if items:
             yield element("div", element("small", f"Most {words}"), element("ol", *items),
@@ -232,18 +238,25 @@ def _mean_maps(results: Sequence[Result], look: Look) -> Html:
         scale = maps.full_colour(signed, look.clip)
         large = views.enlarge(signed, 112)
         rgb = views.heat(large, large, scale, look.colours)
-        media, content = photo.compressed(rgb, is_photo=False)
-        drawn = markup.data_image(media, base64.b64encode(content).decode("ascii"),
-                                  f"mean attributions of {name} for {target}",
-                                  width=rgb.shape[1], height=rgb.shape[0])
-        pictures.append(element("div", drawn, element("b", target), element(
-            "small", f"{count:,} examples, full colour ±{numerals.plain(scale)}")))
+        drawn, said = image.embedded(rgb, f"mean attributions of {name} for {target}", False, look)
+        pictures.append(element(
+            "div", drawn, element("b", target),
+            element("small", f"{count:,} examples, full colour ±{numerals.plain(scale)}{said}"),
+            data_label=target, **image.values(maps.signed_map(mean, look.channels))))
     return join([
         element("h2", "Where it looks, on average"),
-        element("section", element("div", *pictures, class_="sheet"),
-                image.scale_bar(None, look),
-                element("p", "Mean attribution of each pixel over the examples of a target; each "
-                        "picture has a scale of its own.", class_="note"), class_="box")])
+        element("section", saving.picture(element(
+            "figure", element("div", *pictures, class_="sheet"), image.scale_bar(None, look),
+            element("figcaption", "Mean attribution of each pixel over the examples of a target; "
+                    "each picture has a scale of its own.")), "Mean maps"), class_="box")])
+
+
+def _mean_table(lines: Sequence[Html], largest: float) -> Html:
+    head = element("tr", element("th", "feature", scope="col"),
+                   element("th", "", scope="col"),
+                   element("th", f"0 to {numerals.plain(largest)}", scope="col", class_="axis"),
+                   element("th", "mean |attribution|", scope="col", class_="number"))
+    return element("table", element("thead", head), element("tbody", *lines), class_="bars")
 
 
 def _mean_line(line: tuple[str, float, int], largest: float, rows: int) -> Html:

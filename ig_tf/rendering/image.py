@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 from ig_tf.rendering import look as looks
-from ig_tf.rendering import maps, markup, numerals, palette, photo, views
+from ig_tf.rendering import maps, markup, numerals, palette, photo, saving, views
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element
 from ig_tf.run.results import PointScores, Result
@@ -71,21 +71,37 @@ def figure(point: PointScores, result: Result, look: Look = looks.DEFAULT) -> Ht
     if not made.pictures:
         return element("p", made.caption, class_="note")
     images = [
-        _labelled(rgb, words, f"{words}: {point.name}", is_photo=view in ("input", "mask"))
+        _labelled(rgb, words, f"{words}: {point.name}", view in ("input", "mask"), look)
         for view, words, rgb in made.pictures]
     return element(
         "figure",
         element("div", *images, class_="pair"),
         scale_bar(made.scale, look) if made.scale else None,
         element("figcaption", made.caption),
-        class_="image")
+        class_="image", **values(maps.signed_map(point.scores, look.channels)))
 
 
-def _labelled(rgb: np.ndarray, words: str, alt: str, is_photo: bool) -> Html:
-    media, content = photo.compressed(rgb, is_photo)
+def values(signed: np.ndarray) -> dict[str, object]:
+    """Attributes that hold a map's scores, or sums over blocks of it, for who saves it."""
+    sums, side = saving.blocks(signed)
+    height, width = signed.shape
+    return {"data_map": f"{height} {width} {side}", "data_values": saving.packed(sums)}
+
+
+def embedded(rgb: np.ndarray, alt: str, is_photo: bool, look: Look) -> tuple[Html, str]:
+    """(the picture inside the page, what to say where it is kept in fewer pixels)."""
+    media, content = photo.compressed(rgb, is_photo, look.picture_bytes or photo.LARGEST_FILE)
+    width, height = photo.size(content)
+    fewer = (height, width) != rgb.shape[:2]  # where a page of many pictures has no room for all
     drawn = markup.data_image(media, base64.b64encode(content).decode("ascii"), alt,
-                              width=rgb.shape[1], height=rgb.shape[0], decoding="async")
-    return element("div", drawn, element("small", words))
+                              width=rgb.shape[1], height=rgb.shape[0], decoding="async",
+                              style="image-rendering:auto" if fewer else None)
+    return drawn, f" (kept in {width} × {height} pixels)" if fewer else ""
+
+
+def _labelled(rgb: np.ndarray, words: str, alt: str, is_photo: bool, look: Look) -> Html:
+    drawn, said = embedded(rgb, alt, is_photo, look)
+    return element("div", drawn, element("small", words + said))
 
 
 def scale_bar(scale: float | None, look: Look) -> Html:

@@ -33,6 +33,7 @@ class Look:
       scale: colours are scaled by each example, or by all of them; one of SCALES.
       words: pieces of words are put together, or shown one by one; one of WORDS.
       scales: for scale "set": the score of full colour by point name.
+      picture_bytes: what an embedded picture may take; a report of many sets it itself.
 
     Raises:
       ResultsError: a choice that there is not.
@@ -49,6 +50,7 @@ class Look:
     scale: str = "example"
     words: str = "merged"
     scales: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    picture_bytes: int | None = None
 
     def __post_init__(self) -> None:
         palette.named(self.palette)

@@ -81,7 +81,8 @@ def data_image(media: str, base64_text: str, alt: str, **attributes: object) -> 
 
 def _shown(match: re.Match) -> str:
     character = match.group()
-    if unicodedata.category(character) not in _HIDDEN or character in _JOINERS:
+    nothing = ord(character) & 0xfffe == 0xfffe  # is no character, and XML refuses two of them
+    if character in _JOINERS or not nothing and unicodedata.category(character) not in _HIDDEN:
         return character
     short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character)
     if short:

@@ -37,6 +37,11 @@ def percent(share: float | None) -> str:
     return text.replace("-", MINUS) + " %"
 
 
+def counted(count: int, what: str) -> str:
+    """A number of things, such as "1 example" or "1,200 examples"."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def exact(value: Any) -> str:
     """All digits of a float, in its own precision."""
     return np.format_float_positional(value, trim="-") if 1e-5 < abs(value) < 1e15 else str(value)

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 
 from ig_tf.rendering import look as looks
-from ig_tf.rendering import numerals, palette
+from ig_tf.rendering import counting, numerals, palette
 from ig_tf.rendering.card import target_text
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, escape, join
@@ -28,6 +28,8 @@ _HINTS = {
     "steps": "points on the way from baseline to example where the model was asked",
     "held constant": "inputs that get no attribution",
 }
+# Baselines in words, where they are known to mean one thing.
+_BASELINES = {"zeros": "zeros, an empty input"}
 _STATUS_WORDS = {
     "capped": "capped (the sum misses the difference by more than "
               f"{numerals.percent(TOLERANCE)})",
@@ -37,7 +39,7 @@ _STATUS_WORDS = {
 
 
 def tiles(results: Sequence[Result]) -> Html:
-    """Number of examples by status, how many add up, and the median completeness error."""
+    """Numbers of examples and explanations, how many add up, and the median error."""
     counts = {s: sum(result.status == s for result in results) for s in STATUSES}
     words = ", ".join(f"{n:,} {_STATUS_WORDS.get(s, s.replace('_', ' '))}"
                       for s, n in counts.items() if n)
@@ -45,8 +47,10 @@ def tiles(results: Sequence[Result]) -> Html:
               if result.relative_error is not None and result.status in ("converged", "capped")]
     errors = [abs(result.relative_error) for result in judged]
     within = sum(verdict(result) is ADDS_UP for result in judged)
-    made = [_tile(f"{len(results):,}", "examples" if len(results) != 1 else "example",
-                  words or "none")]
+    count = counting.examples(results)
+    apart = counting.explanations_text(results)
+    made = [_tile(f"{count:,}", "examples" if count != 1 else "example",
+                  "; ".join(part for part in (apart, words or "none") if part))]
     if errors:
         made.append(_tile(
             numerals.percent(within / len(errors)), "add up",
@@ -57,7 +61,7 @@ def tiles(results: Sequence[Result]) -> Html:
     return element("div", *made, class_="tiles")
 
 
-def how_to_read(look: Look = looks.DEFAULT) -> Html:
+def how_to_read(look: Look = looks.DEFAULT, baseline: str = "") -> Html:
     """The legend of signs and scale, and what attributions do not say."""
     colours = look.colours
     scaled = ("Colours are scaled the same in all examples." if look.scale == "set" else
@@ -71,6 +75,9 @@ def how_to_read(look: Look = looks.DEFAULT) -> Html:
         element("p", element("span", class_="key against"),
                 element("b", f"− {colours.negative_name}"),
                 f": {palette.AGAINST_WORDS}. It lowered it."),
+        element("p", "The target is the answer of the model that is explained, often that for one "
+                "class. The baseline is what an example is compared with"
+                + _baseline_text(baseline), class_="note"),
         element("p", "Scores are in units of the explained output. Added up they give prediction "
                 f"minus baseline prediction; the completeness error is what is missing. {scaled}",
                 class_="note"),
@@ -123,7 +130,7 @@ def index(results: Sequence[Result]) -> Html:
             ("id", None), ("target", None), ("prediction", "number"),
             ("completeness error", "number"), ("verdict", None))))
     return element(
-        "details", element("summary", f"List of all {len(results):,} examples"),
+        "details", element("summary", f"List of all {counting.all_text(results)}"),
         element("div", element("table", element("thead", head), element("tbody", *lines)),
                 class_="scroll"))
 
@@ -131,6 +138,13 @@ def index(results: Sequence[Result]) -> Html:
 def _tile(number: str, words: str, note: str) -> Html:
     return element("div", element("b", number), words, element("br"), element("small", note),
                    class_="box tile")
+
+
+def _baseline_text(baseline: str) -> str:
+    if not 0 < len(baseline) <= _LONGEST:
+        return "."
+    number = baseline.replace(".", "", 1).isdigit()
+    return f": here {_BASELINES.get(baseline, baseline)}{' everywhere' if number else ''}."
 
 
 def _hint(name: str, value: str) -> Html | None:

@@ -13,10 +13,17 @@ from PIL import Image
 from ig_tf.rendering import maps, numerals
 from ig_tf.run.results import PointScores, Result
 
-# What one embedded picture may take: two for each of a hundred photographs make under 5 MB.
-_LARGEST_FILE = 18_000
+# What one embedded picture may take, and what a page of up to a hundred examples: under 5 MB, with
+# what an example takes besides its pictures (its card, the values of a map) and what a word takes.
+LARGEST_FILE = 18_000
+_SMALLEST_FILE = 3_000
+_PAGE = 4_600_000
+_CARD = 12_000
+_WORD = 75
 # JPEG qualities for what is larger as PNG, the first that fits.
 _QUALITIES = (85, 75, 65, 50)
+# Pixels that the longer side keeps where no quality is enough.
+_LEAST_SIDE = 48
 _LARGEST_INPUT = 50_000_000
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 
@@ -39,26 +46,60 @@ def png(rgb: np.ndarray) -> bytes:
     return _encoded(rgb, format="PNG", optimize=True)
 
 
-def compressed(rgb: np.ndarray, is_photo: bool) -> tuple[str, bytes]:
-    """A picture as PNG where that is small, else as JPEG.
+def share(pictures: int, examples: int, words: int) -> int:
+    """What one picture may take, in bytes, on a page of so many pictures, examples and words."""
+    left = _PAGE * max(1.0, examples / 100) - _CARD * examples - _WORD * words
+    each = 0.75 * left / max(1, pictures)  # base64 adds a third
+    return int(min(LARGEST_FILE, max(_SMALLEST_FILE, each)))
+
+
+def compressed(rgb: np.ndarray, is_photo: bool, largest: int = LARGEST_FILE) -> tuple[str, bytes]:
+    """A picture as PNG where that is small, else as JPEG, in fewer pixels where that is needed.
 
     Args:
       rgb: uint8 [H, W, 3].
       is_photo: whether colours may be coarser than brightness; in an overlay they carry the sign,
         pixel by pixel.
+      largest: bytes that it may take; a picture of pure noise may take more.
 
     Returns:
       (media type, content of the file).
     """
-    content = png(rgb)
-    if len(content) <= _LARGEST_FILE:
-        return "image/png", content
-    for quality in _QUALITIES:
-        # Not optimize=True: Pillow's buffer for it is too small for pictures of pure noise.
-        content = _encoded(rgb, format="JPEG", quality=quality, subsampling=2 if is_photo else 0)
-        if len(content) <= _LARGEST_FILE:
+    # A quick try tells what is worth the long one, which makes files smaller by up to a half.
+    if len(_encoded(rgb, format="PNG", compress_level=1)) <= 2 * largest:
+        content = png(rgb)
+        if len(content) <= largest:
+            return "image/png", content
+    least = _jpeg(rgb, is_photo, _QUALITIES[-1])
+    if len(least) > largest:
+        return "image/jpeg", _smaller(rgb, is_photo, largest, len(least))
+    better = (_jpeg(rgb, is_photo, quality) for quality in _QUALITIES[:-1])
+    return "image/jpeg", next((found for found in better if len(found) <= largest), least)
+
+
+def _smaller(rgb: np.ndarray, is_photo: bool, largest: int, size: int) -> bytes:
+    """A JPEG of as many pixels as the room allows; `size` is that of one of all pixels."""
+    longer = max(rgb.shape[:2])
+    # Fewer pixels hold more each, so that the first try is a little larger than the share.
+    side = int(longer * min(1.0, 1.1 * (largest / size) ** 0.5))
+    content = b""
+    while side >= _LEAST_SIDE or not content:
+        content = _jpeg(fitted(rgb, max(side, 1)), is_photo, _QUALITIES[-1])
+        if len(content) <= largest:
             break
-    return "image/jpeg", content
+        side = int(0.85 * side)
+    return content
+
+
+def _jpeg(rgb: np.ndarray, is_photo: bool, quality: int) -> bytes:
+    # Not optimize=True: Pillow's buffer for it is too small for pictures of pure noise.
+    return _encoded(rgb, format="JPEG", quality=quality, subsampling=2 if is_photo else 0)
+
+
+def size(content: bytes) -> tuple[int, int]:
+    """Width and height of a picture's file."""
+    with Image.open(io.BytesIO(content)) as opened:
+        return opened.size
 
 
 def fitted(rgb: np.ndarray, side: int) -> np.ndarray:

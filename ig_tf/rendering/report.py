@@ -1,15 +1,20 @@
 """The report: one HTML page that needs nothing else."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ig_tf.rendering import (
-    alignment, check_view, global_view, overview, scales, script, style)
+    alignment, check_view, global_view, overview, photo, saving, scales, script,
+    style, text)
 from ig_tf.rendering import look as looks
 from ig_tf.rendering.card import Beside, card
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, join
+from ig_tf.rendering.verdict import adding_up, of_several
 from ig_tf.run.results import About, Result
 
 # Nothing may be fetched, and nothing run but the page's own script, whatever a token says.
@@ -42,16 +47,15 @@ def render(results: Iterable[Result], about: About | None = None,
     """
     about = about or getattr(results, "about", About())
     results = list(results)
-    look = scales.shared(results, look)
+    look = _with_room(results, scales.shared(results, look))
     shown = list(cards(results, look, beside))
-    body = element(
-        "body",
+    body = join([
         element("a", "Skip to the examples", href="#examples", class_="skip"),
         element("header", element("h1", title), element("p", _LEAD, class_="lead")),
         element(
             "main",
             overview.tiles(results),
-            overview.how_to_read(look),
+            overview.how_to_read(look, about.baseline),
             element("h2", "Model"),
             overview.model_card(about),
             join([element("h2", "Check"), check_view.figure(check)]) if check else None,
@@ -61,9 +65,18 @@ def render(results: Iterable[Result], about: About | None = None,
             overview.index(results),
             script.tools(results),
             element("div", *shown, id="cards") if shown else
-            element("p", "The results file holds no example.", class_="note")),
-        element("script", Html(script.SCRIPT)) if len(results) >= script.LEAST else None)
-    return page(body, title, look)
+            element("p", "The results file holds no example.", class_="note"))])
+    return page(element("body", body, script.needed(body)), title, look)
+
+
+def _with_room(results: Sequence[Result], look: Look) -> Look:
+    """The look with what one picture may take, so that a page of many pictures stays small."""
+    if look.picture_bytes:
+        return look
+    points = [point for result in results for point in result.points]
+    pictures = len(look.views) * sum(point.kind == "image" for point in points)
+    words = sum(min(len(point.tokens or ()), text.MOST_PIECES) for point in points)
+    return dataclasses.replace(look, picture_bytes=photo.share(pictures, len(results), words))
 
 
 def _of_many(results: Sequence[Result], summary: Mapping[str, Any]) -> Html:
@@ -87,11 +100,17 @@ def cards(results: Sequence[Result], look: Look, beside: Beside | None = None
     for _, together in itertools.groupby(numbered, key=lambda pair: pair[1].id):
         rows = list(together)
         matrix = alignment.gathered([result for _, result in rows])
-        first = None if matrix is None else join([
-            element("h4", f"All {len(rows):,} outputs of this example"),
-            alignment.figure(*matrix, look)])
+        first = None if matrix is None else _together([result for _, result in rows], matrix, look)
         for place, (number, result) in enumerate(rows):
             yield card(number, result, look, beside, more=None if place else first)
+
+
+def _together(results: Sequence[Result], matrix: tuple[np.ndarray, tuple, tuple], look: Look
+              ) -> Html:
+    """The matrix of all outputs of one example, with how many of them add up."""
+    return join([
+        element("h4", f"All {len(results):,} outputs of this example: {adding_up(results)}"),
+        saving.picture(alignment.figure(*matrix, look), "all outputs", of_several(results))])
 
 
 def _head(title: str, look: Look) -> Html:

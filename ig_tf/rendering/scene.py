@@ -7,13 +7,14 @@ a page into dark mode and takes any palette.
 import base64
 import dataclasses
 import functools
+import html
 import io
 import unicodedata
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ig_tf.rendering import photo
+from ig_tf.rendering import cells, photo
 from ig_tf.rendering.markup import Html, element, escape, visible
 from ig_tf.rendering.palette import Colour, Palette
 
@@ -89,12 +90,17 @@ Mark = Rect | Text | Line | Dots | Raster
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """A drawing: its size, its marks in the order in which they are laid, and what it shows."""
+    """A drawing: its size, its marks in the order in which they are laid, and what it shows.
+
+    `values` are the numbers that are drawn, as rows of a table under a row of names, where the
+    drawing is all that a page has of them.
+    """
 
     width: float
     height: float
     marks: tuple[Mark, ...]
     title: str
+    values: tuple[tuple[object, ...], ...] = ()
 
 
 def text_width(words: str, size: float) -> float:
@@ -107,7 +113,8 @@ def inline(scene: Scene) -> Html:
     return element(
         "svg", *[_svg(mark) for mark in scene.marks], class_="scene",
         viewBox=f"0 0 {scene.width:g} {scene.height:g}", width=f"{scene.width:g}",
-        height=f"{scene.height:g}", role="img", aria_label=scene.title)
+        height=f"{scene.height:g}", role="img", aria_label=scene.title,
+        data_csv=_csv(scene) if scene.values else None)
 
 
 def svg(scene: Scene, colours: Palette) -> bytes:
@@ -136,6 +143,12 @@ def png(scene: Scene, colours: Palette) -> bytes:
     file = io.BytesIO()
     canvas.save(file, format="PNG")
     return file.getvalue()
+
+
+def _csv(scene: Scene) -> Html:
+    """The values for an attribute, where line ends are characters of their own."""
+    written = html.escape(cells.text(scene.values))
+    return Html(written.replace("\r", "&#13;").replace("\n", "&#10;"))
 
 
 def _roles(colours: Palette) -> dict[str, Colour]:

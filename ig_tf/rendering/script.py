@@ -1,4 +1,4 @@
-"""The script of the report: sorting and filtering of examples; without it all is still there.
+"""The script of the report: sorting, filtering and saving; without it all is still to be read.
 
 It is a part of the page, reads the page alone, and writes no markup. The page's policy names its
 hash, so that no other script can run.
@@ -8,6 +8,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 
+from ig_tf.rendering import counting, saving
 from ig_tf.rendering.markup import Html, element, escape
 from ig_tf.rendering.verdict import verdict
 from ig_tf.run.results import Result
@@ -15,11 +16,12 @@ from ig_tf.run.results import Result
 # Fewer examples need no tools.
 LEAST = 4
 MOST_TARGETS = 200
+_TOOLS_ID = "tools"
 
 _ORDERS = (("number", "order in the file"), ("prediction", "prediction"),
            ("error", "completeness error"))
 
-SCRIPT = """"use strict";
+_TOOLS = """"use strict";
 (() => {
   const tools = document.getElementById("tools");
   if (!tools) return;
@@ -30,8 +32,9 @@ SCRIPT = """"use strict";
   const get = name => document.getElementById(name);
   const number = (card, key) => card.dataset[key] === undefined ? NaN : Number(card.dataset[key]);
   const words = new Map();
+  const SAVE = "Save PNG SVG CSV ";  // what save.js adds to a card
   const text = card => {
-    if (!words.has(card)) words.set(card, card.textContent.toLowerCase());
+    if (!words.has(card)) words.set(card, card.textContent.replaceAll(SAVE, "").toLowerCase());
     return words.get(card);
   };
   const rank = (key, sign) => (a, b) => {
@@ -51,7 +54,7 @@ SCRIPT = """"use strict";
       if (line) line.hidden = !fits;
       count += fits;
     }
-    get("shown").textContent = `${count} of ${cards.length} examples`;
+    get("shown").textContent = `${count} of ${cards.length} ${get("shown").dataset.what}`;
   };
   const sort = () => {
     const falling = get("falling").checked;
@@ -72,8 +75,17 @@ SCRIPT = """"use strict";
 })();
 """
 
+SCRIPT = _TOOLS + saving.SCRIPT
+
 # What a policy calls this script.
 HASH = "sha256-" + base64.b64encode(hashlib.sha256(SCRIPT.encode("utf-8")).digest()).decode()
+
+
+def needed(body: Html) -> Html | None:
+    """The script, for a page that has something to sort or to save."""
+    if f'id="{_TOOLS_ID}"' in body or saving.MARK in body:
+        return element("script", Html(SCRIPT))
+    return None
 
 
 def tools(results: Sequence[Result]) -> Html:
@@ -90,8 +102,9 @@ def tools(results: Sequence[Result]) -> Html:
         _labelled("Sort by", _select("order", _ORDERS)),
         element("label", element("input", type="checkbox", id="falling"), " falling",
                 class_="tick"),
-        element("output", id="shown", aria_live="polite"),
-        id="tools", role="search", aria_label="examples", hidden="", class_="toolbar")
+        element("output", id="shown", aria_live="polite", data_what="examples" if
+                counting.examples(results) == len(results) else "explanations"),
+        id=_TOOLS_ID, role="search", aria_label="examples", hidden="", class_="toolbar")
 
 
 def _labelled(words: str, control: Html) -> Html:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ig_tf.rendering import look as looks
-from ig_tf.rendering import numerals
+from ig_tf.rendering import numerals, saving
 from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element
 from ig_tf.rendering.scene import Line, Mark, Rect, Scene, Text, fitted
@@ -85,7 +85,8 @@ def figure(point: PointScores, look: Look = looks.DEFAULT) -> Html:
     if missing:
         words.append(f"{missing:,} values have no finite score and count as 0.")
     return element("figure", _strip(up, down, scale),
-                   element("figcaption", " ".join(words)), class_="signal")
+                   element("figcaption", " ".join(words)), class_="signal",
+                   data_signal=len(scores), data_values=saving.packed(np.concatenate([up, down])))
 
 
 def _strip(up: np.ndarray, down: np.ndarray, scale: float) -> Html:

@@ -14,6 +14,7 @@ MOST_DOTS = 400  # of a feature; more are thinned out evenly, and that is said
 _PITCH = 34.0
 _BINS = 90
 _LEFT, _WIDTH = 210.0, 430.0
+_LONGEST = 60  # characters of an id in the values
 
 
 def swarm(scores: np.ndarray, limit: float, height: float) -> list[tuple[float, float]]:
@@ -39,12 +40,13 @@ def swarm(scores: np.ndarray, limit: float, height: float) -> list[tuple[float, 
 def scene(results: Sequence[Result], names: Sequence[str], legend: str) -> Scene:
     """Strips of the features, in the order given."""
     names = list(names)[:MOST_FEATURES]
-    columns = {name: [r.features[name] for r in results
+    columns = {name: [(r, r.features[name]) for r in results
                       if math.isfinite(r.features.get(name, math.nan))] for name in names}
-    limit = max((abs(v) for column in columns.values() for v in column), default=0.0)
+    limit = max((abs(v) for column in columns.values() for _, v in column), default=0.0)
     middle, half = _LEFT + _WIDTH / 2, _WIDTH / 2
     bottom = 16 + _PITCH * len(names)
     marks: list[Mark] = [Line(((middle, 8), (middle, bottom)), "soft", 1)]
+    values: list[tuple[object, ...]] = [("feature", "example", "target", "attribution")]
     thinned = 0
     for number, name in enumerate(names):
         y = 16 + _PITCH * (number + 0.5)
@@ -53,7 +55,9 @@ def scene(results: Sequence[Result], names: Sequence[str], legend: str) -> Scene
         column = columns[name]
         every = max(1, -(-len(column) // MOST_DOTS))
         thinned = max(thinned, every)
-        kept = np.array(column[::every])
+        kept = np.array([score for _, score in column[::every]])
+        values += [(name, r.id[:_LONGEST], r.target.named()[:_LONGEST], score)
+                   for r, score in column[::every]]
         placed = swarm(kept, limit, _PITCH / 2 - 3)
         for side in ("for", "against", "none"):
             points = tuple((middle + half * x, y + dy) for (x, dy), score in zip(placed, kept)
@@ -66,4 +70,4 @@ def scene(results: Sequence[Result], names: Sequence[str], legend: str) -> Scene
     note = legend + (f"; every {thinned}th example is drawn" if thinned > 1 else "")
     marks.append(Text(10, bottom + 32, note, 11, "soft"))
     return Scene(_LEFT + _WIDTH + 20, bottom + 42, tuple(marks),
-                 "attributions of each feature over the examples, a dot an example")
+                 "attributions of each feature over the examples, a dot an example", tuple(values))

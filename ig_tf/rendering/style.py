@@ -17,13 +17,15 @@ def _triple(colour: tuple[int, int, int]) -> str:
 
 
 _CSS = """
-:root {
-  color-scheme: light dark;
+/* What is saved is drawn on light paper, whatever the page has. */
+:root, .saving {
+  color-scheme: light;
   --for: %(for)s; --against: %(against)s;
   --for-ink: %(for_ink)s; --against-ink: %(against_ink)s; --fix: #8a5a00;
   --good: #00694b; --bad: #a82e0d;
   --ink: #1c2226; --soft: #5b666e; --line: #d9dfe3; --paper: #f4f6f7; --card: #ffffff;
 }
+:root { color-scheme: light dark; }
 @media (prefers-color-scheme: dark) {
   :root {
     --for-ink: %(for_light)s; --against-ink: %(against_light)s; --fix: #e8b04a;
@@ -69,6 +71,7 @@ tbody th { font-weight: 500; }
 .number { text-align: right; padding-right: 0; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
+.scroll table { overflow-wrap: normal; }
 .box h3 { font-size: .9rem; margin: 1rem 0 .3rem; }
 .box > h3:first-child { margin-top: 0; }
 .toolbar { display: flex; flex-wrap: wrap; gap: .6rem 1rem; align-items: end; margin: .8rem 0;
@@ -175,6 +178,19 @@ svg.scene text { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas,
 .signal .for { fill: rgb(var(--for)); }
 .signal .against { fill: rgb(var(--against)); }
 .signal .zero { stroke: var(--soft); stroke-width: 1; vector-effect: non-scaling-stroke; }
+.save { margin: .35rem 0 0; font-size: .78rem; color: var(--soft); }
+.save button { font: inherit; color: var(--soft); background: none; cursor: pointer;
+  border: 1px solid var(--line); border-radius: 5px; padding: .05rem .45rem; min-height: 1.5rem; }
+.save button:hover, .save button:focus-visible { color: var(--ink); border-color: currentColor; }
+.said { position: fixed; right: 1rem; bottom: 1rem; max-width: calc(100%% - 2rem);
+  background: var(--ink); color: var(--card); border-radius: 6px; padding: .4rem .8rem;
+  font-size: .85rem; }
+.said:empty { clip-path: inset(50%%); }
+.saving { position: absolute; left: -9999px; top: 0; width: 760px; color: var(--ink);
+  background: #ffffff; }
+.saving header { display: flex; flex-wrap: wrap; gap: .3rem .9rem; align-items: baseline; }
+.saving .scroll { overflow: visible; }
+.saving > [data-picture] { display: flow-root; }
 details { margin: .8rem 0; }
 summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
 
@@ -184,19 +200,20 @@ summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
   .tiles { grid-template-columns: 1fr 1fr; gap: .6rem; }
   .tile { padding: .6rem .8rem; }
   .tile:nth-child(3) { grid-column: 1 / -1; }
-  .pair > div { max-width: calc(50%% - .4rem); }
+  .card .pair > div { max-width: calc(50%% - .4rem); }
   .card, .box { padding: .8rem; }
   .toolbar { display: grid; grid-template-columns: 1fr 1fr; }
   .toolbar input[type=search], .toolbar select { width: 100%%; }
-  .badge { margin-left: 0; }
+  .card .badge { margin-left: 0; }
   dl.model { grid-template-columns: 1fr; gap: 0; }
   dl.model dd { margin-bottom: .4rem; }
-  .bars thead { display: none; }
-  .bars tr { display: grid; grid-template-columns: minmax(0, 1.6fr) minmax(0, 1fr) 6rem;
-    gap: 0 .6rem; padding: .15rem 0; }
-  .bars th, .bars td { padding: 0; }
-  .bars td.value { grid-column: 2 / 4; text-align: right; max-width: none; }
-  .bars td.axis { grid-column: 1 / 3; width: auto; padding: .15rem 0; }
+  /* In cards and boxes alone: what is saved is as wide on a phone as anywhere. */
+  :is(.card, .box) .bars thead { display: none; }
+  :is(.card, .box) .bars tr { display: grid; gap: 0 .6rem; padding: .15rem 0;
+    grid-template-columns: minmax(0, 1.6fr) minmax(0, 1fr) 6rem; }
+  :is(.card, .box) .bars :is(th, td) { padding: 0; }
+  :is(.card, .box) .bars td.value { grid-column: 2 / 4; text-align: right; max-width: none; }
+  :is(.card, .box) .bars td.axis { grid-column: 1 / 3; width: auto; padding: .15rem 0; }
 }
 @media print {
   :root { --paper: #ffffff; --card: #ffffff; --ink: #000000; --soft: #444444; --line: #bbbbbb;
@@ -205,6 +222,7 @@ summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
   body { max-width: none; padding: 0; font-size: 11pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .card { content-visibility: visible; }
-  .toolbar, .skip { display: none; }
+  .scroll table { overflow-wrap: anywhere; }
+  .toolbar, .skip, .save, .said { display: none; }
 }
 """

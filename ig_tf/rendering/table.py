@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ig_tf.rendering import look as looks
 from ig_tf.rendering import numerals, palette
+from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, escape
 from ig_tf.run.results import PointScores, Result
 
@@ -81,12 +83,14 @@ def ranked(bars: Sequence[Bar], most: int = MOST_BARS) -> tuple[list[Bar], list[
     return ordered[:cut], ordered[cut:]
 
 
-def figure(bars: Sequence[Bar], heading: str, most: int = MOST_BARS) -> Html:
+def figure(bars: Sequence[Bar], heading: str, look: Look = looks.DEFAULT,
+           most: int = MOST_BARS) -> Html:
     """A table of signed bars on one axis, strongest first, the rest summed in one line.
 
     Args:
       bars: the lines, in any order.
       heading: what the names are, such as "feature".
+      look: names of the colours.
       most: number of lines that are drawn.
     """
     shown, rest = ranked(bars, most)
@@ -98,7 +102,12 @@ def figure(bars: Sequence[Bar], heading: str, most: int = MOST_BARS) -> Html:
                    element("th", "− against | for +", scope="col", class_="axis"),
                    element("th", "attribution", scope="col", class_="number"))
     lines = [_line(bar, scale) for bar in shown]
-    return element("table", element("thead", head), element("tbody", *lines), class_="bars")
+    ends = f"The axis ends at ±{numerals.plain(scale)}." if scale else (
+        "Every score is 0: there is nothing to draw.")
+    return element(
+        "figure",
+        element("table", element("thead", head), element("tbody", *lines), class_="bars"),
+        element("figcaption", f"{look.colours.legend()}. {ends}"), class_="chart")
 
 
 def _line(bar: Bar, scale: float) -> Html:

@@ -76,8 +76,8 @@ def _span(piece: Piece, tokens: Sequence[str | int], scores: np.ndarray, scale: 
     words = piece_words(piece)
     if piece.kind == "pad":
         return element("span", words, class_="pad",
-                       title=f"{piece.stop - piece.start:,} padding tokens, "
-                             f"{numerals.exact(piece.score)} in all")
+                       title=f"{numerals.exact(piece.score)} in all, of "
+                             f"{numerals.counted(piece.stop - piece.start, 'padding token')}")
     title = numerals.exact(piece.score)
     if piece.stop - piece.start > 1:
         title += " = " + " + ".join(

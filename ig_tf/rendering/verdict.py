@@ -2,10 +2,13 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 from ig_tf.rendering import numerals
-from ig_tf.rendering.markup import Html, element, escape, join
+from ig_tf.rendering.markup import Html, element, escape, join, visible
 from ig_tf.run.results import TOLERANCE, Result
+
+_LONGEST = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +68,18 @@ def verdict(result: Result) -> Verdict:
     if abs(result.relative_error) > TOLERANCE:
         return DOES_NOT
     return ADDS_UP if _agrees(result) else MISMATCH
+
+
+def adding_up(results: Sequence[Result]) -> str:
+    """How many of them add up, such as "2 of 3 explanations add up"."""
+    within = sum(verdict(result) is ADDS_UP for result in results)
+    return f"{within:,} of {numerals.counted(len(results), 'explanation')} add up"
+
+
+def of_several(results: Sequence[Result]) -> str:
+    """A heading over the outputs of one example: its name, their number, and how many add up."""
+    outputs = numerals.counted(len(results), "output")
+    return f"Example {visible(results[0].id, _LONGEST)}, {outputs}: {adding_up(results)}"
 
 
 def story(result: Result) -> Html:

@@ -4,7 +4,9 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from ig_tf.rendering import look as looks
 from ig_tf.rendering import numerals, palette, table
+from ig_tf.rendering.look import Look
 from ig_tf.rendering.markup import Html, element, escape
 from ig_tf.rendering.scene import Line, Mark, Rect, Scene, Text, fitted
 from ig_tf.rendering.table import Bar
@@ -23,6 +25,7 @@ class Step:
       name, value: the feature, and what the caller sent for it.
       start, stop: the running sum before and after it.
       kind: "step", "end" for the two predictions, "gap" for what is missing between them.
+      given: its attribution, which `stop - start` has but for rounding; None where it is no bar.
     """
 
     name: str
@@ -30,11 +33,12 @@ class Step:
     start: float
     stop: float
     kind: str = "step"
+    given: float | None = None
 
     @property
     def score(self) -> float:
         """The attribution of the line."""
-        return self.stop - self.start
+        return self.stop - self.start if self.given is None else self.given
 
     @property
     def side(self) -> str:
@@ -58,7 +62,8 @@ def steps(result: Result, bars: Sequence[Bar], most: int = table.MOST_BARS) -> l
         shown = [*shown, Bar(f"{len(rest):,} others, summed", "", sum(b.score for b in rest))]
     found, level = [Step("baseline", "", there, there, "end")], there
     for bar in shown:
-        found.append(Step(bar.name, bar.value, level, level + bar.score))
+        found.append(Step(bar.name, bar.value, level, level + bar.score,
+                          given=bar.score))
         level += bar.score
     if abs(here - level) > _LEAST_GAP * max(abs(here - there), abs(level - there)):
         found.append(Step("not accounted for", "", level, here, "gap"))
@@ -66,11 +71,11 @@ def steps(result: Result, bars: Sequence[Bar], most: int = table.MOST_BARS) -> l
     return found if all(math.isfinite(v) for s in found for v in (s.start, s.stop)) else []
 
 
-def figure(result: Result, bars: Sequence[Bar]) -> Html:
+def figure(result: Result, bars: Sequence[Bar], look: Look = looks.DEFAULT) -> Html:
     """A table of floating bars, or of plain ones where there are no predictions to go between."""
     found = steps(result, bars)
     if not found:
-        return table.figure(bars, "feature")
+        return table.figure(bars, "feature", look)
     low, high = _range(found)
     head = element("tr", element("th", "feature", scope="col"),
                    element("th", "value", scope="col"),
@@ -78,8 +83,15 @@ def figure(result: Result, bars: Sequence[Bar]) -> Html:
                            class_="axis"),
                    element("th", "attribution", scope="col", class_="number"))
     lines = [_line(step, low, high) for step in found]
-    return element("table", element("thead", head), element("tbody", *lines),
-                   class_="bars waterfall")
+    gap = " Hatched: what the attributions do not account for." if any(
+        step.kind == "gap" for step in found) else ""
+    return element(
+        "figure",
+        element("table", element("thead", head), element("tbody", *lines),
+                class_="bars waterfall"),
+        element("figcaption", f"{look.colours.legend()}. From the baseline's output, each bar goes "
+                "on where the one above it ended, to the output that is explained. The axis goes "
+                f"from {numerals.plain(low)} to {numerals.plain(high)}.{gap}"), class_="chart")
 
 
 def scene(result: Result, bars: Sequence[Bar], heading: Sequence[str], legend: str
@@ -130,9 +142,11 @@ def _line(step: Step, low: float, high: float) -> Html:
         drawn = element("span", class_="stop", style=f"left:{stop:.2f}%")
         number, exact = numerals.plain(step.stop), numerals.exact(step.stop)
     else:
+        # A bar without a side is what nothing accounts for; a score of 0 has no bar.
         drawn = element(
             "span", class_=f"bar {step.side}",
-            style=f"left:{min(start, stop):.2f}%;width:{abs(stop - start):.2f}%")
+            style=f"left:{min(start, stop):.2f}%;width:{abs(stop - start):.2f}%"
+        ) if step.kind == "gap" or step.score else None
         number, exact = numerals.signed(step.score), numerals.exact(step.score)
     return element(
         "tr",
