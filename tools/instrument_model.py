@@ -124,7 +124,7 @@ def main(_):
         return 0
     metadata = api.save(plan, _OUTPUT.value, _LINK.value, _OVERWRITE.value,
                         version=_VERSION.value, warm_up=warm_up)
-    if plan.recipe.runtime.xla:
+    if plan.recipe.runtime.xla or plan.recipe.runtime.tensorflow:
         print(f"\ncompiled by XLA: {metadata['compiled']}")
     folder = os.path.join(_OUTPUT.value, *[str(_VERSION.value)] * _VERSION.present)
     print(f"\nwrote {folder}: its signature `attributions` answers in any TensorFlow")
