@@ -21,6 +21,7 @@ from tests import builders, conftest
 
 v1 = tf.compat.v1
 ROWS = [{"x": [1.0, 2.0]}]
+GRAPHS = []  # TensorFlow forgets the Python functions of a graph that is gone
 
 
 def marked_model(folder, where, mark, python=True):
@@ -31,12 +32,13 @@ def marked_model(folder, where, mark, python=True):
     """
     def spoil():
         write = tf.io.write_file(str(mark), "run")
-        calls = [v1.py_func(lambda: mark.write_text("python") or np.float32(0), [], tf.float32)
+        calls = [v1.py_func(lambda: (mark.write_text("python"), np.float32(0))[1], [], tf.float32)
                  ] if python else []
         with tf.control_dependencies([write, *calls]):
             return tf.no_op("spoil")
 
-    with tf.Graph().as_default(), v1.Session() as session:
+    with tf.Graph().as_default() as graph, v1.Session() as session:
+        GRAPHS.append(graph)
         x = v1.placeholder(tf.float32, [None, 2], name="x")
         weights = v1.get_variable("w", initializer=np.array([1.0, 2.0], np.float32))
         spoiling = spoil()
@@ -113,17 +115,18 @@ def test_the_command_has_the_flag(tmp_path):
 
 
 def networked_model(folder, mark):
-    """A model that sends what it computes to a debugger; where that is a folder, it is a mark."""
+    """A model that tells a debugger when it is loaded; where that is a folder, it is a mark."""
     with tf.Graph().as_default(), v1.Session() as session:
         x = v1.placeholder(tf.float32, [None, 2], name="x")
         weights = v1.get_variable("w", initializer=np.array([1.0, 2.0], np.float32))
-        sent = tf.raw_ops.DebugIdentity(input=x, debug_urls=[f"file://{mark}"], tensor_name="x")
-        with tf.control_dependencies([sent]):
-            score = tf.reduce_sum(weights * x ** 2, 1)
+        sent = tf.raw_ops.DebugIdentity(input=tf.constant(1.0), debug_urls=[f"file://{mark}"],
+                                        tensor_name="loaded")
+        score = tf.reduce_sum(weights * x ** 2, 1)
         session.run(v1.global_variables_initializer())
         builder = v1.saved_model.Builder(str(folder))
         builder.add_meta_graph_and_variables(session, ["serve"], {
-            "serving_default": v1.saved_model.predict_signature_def({"x": x}, {"score": score})})
+            "serving_default": v1.saved_model.predict_signature_def({"x": x}, {"score": score})},
+            main_op=sent.op)
         builder.save()
     return folder
 
@@ -153,6 +156,8 @@ def test_what_runs_the_model_in_order_to_measure_it_asks_first(tmp_path, kind):
     with pytest.raises(ArtifactError, match="--allow_unsafe_ops"):
         ig_tf.check(str(tmp_path / "out"), SEVERAL, also=("sanity",))
     assert not mark.exists()
+    ig_tf.attribute(str(tmp_path / "out"), SEVERAL, allow_unsafe_ops=True)
+    assert mark.exists()  # it would have been left
 
 
 def test_calibration_that_is_allowed_runs(tmp_path):
