@@ -78,7 +78,7 @@ def test_names_of_features_that_cannot_be_read(models, tmp_path):
     folder = changed(models, "examples_2", tmp_path, pack)
     plan = ig_tf.instrument(ig_tf.load(folder), steps=3)
     ig_tf.save(plan, tmp_path / "out")
-    answer = cases._answer(str(tmp_path / "out"), models["examples_2"].inputs)
+    answer = cases.answer_of(str(tmp_path / "out"), models["examples_2"].inputs)
     assert cases._judged(plan, str(folder), models["examples_2"].inputs, answer)[0] == "agrees"
 
 
@@ -134,7 +134,7 @@ def test_what_fuzzing_compares_with(models, tmp_path, name):
     """Unchanged, each model agrees with the plain loop that judges the changed ones."""
     base = models[name]
     plan = cases._instrumented(base.folder, str(tmp_path / "out"))
-    answer = cases._answer(str(tmp_path / "out"), base.inputs)
+    answer = cases.answer_of(str(tmp_path / "out"), base.inputs)
     assert cases._judged(plan, base.folder, base.inputs, answer)[0] == "agrees"
     answer["prediction"] = answer["prediction"] * 1.01 + 0.01
     assert cases._judged(plan, base.folder, base.inputs, answer)[0] == "disagrees"
