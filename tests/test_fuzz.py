@@ -14,7 +14,7 @@ import ig_tf
 from ig_tf.errors import ArtifactError, GraphError, IgTfError, RecordError, ResultsError
 from ig_tf.model import sound
 from ig_tf.run import metadata, npz, readers, results
-from tools.fuzzing import bases, cases, mutate_files, mutate_model
+from tools.fuzzing import artifact_cases, artifacts, bases, cases, mutate_files, mutate_model
 
 
 @pytest.fixture(name="models", scope="module")
@@ -40,6 +40,41 @@ def test_changed_files(files, tmp_path, case, count):
         (tmp_path / str(number)).mkdir()
         found.append(judged(case, files, number, tmp_path / str(number)))
     assert set(found) == {"refused", "answered"}  # neither all nor none
+
+
+@pytest.fixture(name="artifact_bases", scope="module")
+def fixture_artifact_bases(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("artifacts")
+    return {kind: artifacts.made(kind, folder / kind) for kind in artifacts.KINDS}
+
+
+@pytest.mark.parametrize("kind", artifacts.KINDS)
+def test_changed_artifacts(artifact_bases, tmp_path, kind):
+    found = []
+    for number in range(12, 24):
+        (tmp_path / str(number)).mkdir()
+        models = artifact_bases[kind]
+        found.append(judged(artifact_cases.case_of(kind), models[number % len(models)], number,
+                            tmp_path / str(number)))
+    assert {"refused", "agrees"} <= set(found)
+
+
+@pytest.mark.parametrize("kind", artifacts.KINDS)
+def test_what_artifacts_are_compared_with(artifact_bases, tmp_path, kind):
+    """Unchanged, each agrees; an answer that is off by a percent does not."""
+    base = artifact_bases[kind][0]
+    plan = artifact_cases.instrumented(kind, base.folder, str(tmp_path / "out"))
+    answer = cases.answer_of(str(tmp_path / "out"), base.inputs)
+
+    def opened():
+        return artifact_cases.PLAIN[kind](plan, base.folder, base.inputs[artifacts.X])
+
+    assert cases.judged(opened, answer) == ("agrees", "1 points")
+    changed_ = {key: value * 1.01 + 0.01 if key.startswith("attributions/") else value
+                for key, value in answer.items()}
+    assert cases.judged(opened, changed_)[0] == "disagrees"
+    answer["prediction"] = answer["prediction"] * 1.01 + 0.01
+    assert cases.judged(opened, answer)[0] == "disagrees"
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "npz", "tfrecord"])
@@ -184,6 +219,14 @@ def huge_input(meta_graph):
     a_node(meta_graph, "Placeholder").attr["shape"].shape.dim.add(size=2**40)
 
 
+def endless_batch(meta_graph):
+    """Axes that are fine each; TensorFlow's optimizer makes a constant of such a shape."""
+    shape = a_node(meta_graph, "Placeholder").attr["shape"].shape
+    del shape.dim[:]
+    shape.dim.add(size=2**31 - 1)
+    shape.dim.add(size=3)
+
+
 def short_content(meta_graph):
     constant = a_node(meta_graph, "Const").attr["value"].tensor
     constant.dtype = 1  # floats have four bytes each
@@ -224,7 +267,8 @@ def empty_input(meta_graph):
 
 
 @pytest.mark.parametrize("change", [
-    unknown_type, other_type, no_type, negative_shape, huge_shape, huge_input, short_content,
+    unknown_type, other_type, no_type, negative_shape, huge_shape, huge_input, endless_batch,
+    short_content,
     no_inputs, no_attribute, other_attribute, duplicate, nameless, empty_input,
     output_that_is_not_there, no_tensor],
     ids=lambda change: change.__name__)

@@ -25,7 +25,7 @@ def case_of(kind):
         except IgTfError as error:
             answer = error
         say("tensorflow")
-        return (*cases.judged(lambda: _PLAIN[kind](plan, model, base.inputs[artifacts.X]), answer),
+        return (*cases.judged(lambda: PLAIN[kind](plan, model, base.inputs[artifacts.X]), answer),
                 names)
     return case
 
@@ -111,5 +111,5 @@ class _PlainKeras(cases.Plain):
                          {name: tf.constant(x)})
 
 
-_PLAIN = {artifacts.FROZEN: _PlainGraph, artifacts.CHECKPOINT: _PlainCheckpoint,
-          artifacts.KERAS: _PlainKeras}
+PLAIN = {artifacts.FROZEN: _PlainGraph, artifacts.CHECKPOINT: _PlainCheckpoint,
+         artifacts.KERAS: _PlainKeras}

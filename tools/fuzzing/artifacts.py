@@ -88,7 +88,7 @@ def _keras(ending):
         keras.utils.set_random_seed(5)
         x = keras.Input([3], name=X)
         hidden = keras.layers.Dense(4, activation="tanh", name="hidden")(x)
-        hidden = keras.layers.LayerNormalization(name="norm")(hidden)
+        hidden = keras.layers.BatchNormalization(name="norm")(hidden)
         out = keras.layers.Dense(2, activation="softmax", name=SCORE)(
             keras.layers.Concatenate(name="both")([hidden, x]))
         keras.Model(x, out).save(str(path / f"model.{ending}"))
