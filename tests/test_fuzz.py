@@ -3,12 +3,13 @@
 import json
 import pathlib
 import random
+import shutil
 import zipfile
 
 import numpy as np
 import pytest
 from google.protobuf import message
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 import ig_tf
 from ig_tf.errors import ArtifactError, GraphError, IgTfError, RecordError, ResultsError
@@ -173,6 +174,29 @@ def test_what_fuzzing_compares_with(models, tmp_path, name):
     assert cases._judged(plan, base.folder, base.inputs, answer)[0] == "agrees"
     answer["prediction"] = answer["prediction"] * 1.01 + 0.01
     assert cases._judged(plan, base.folder, base.inputs, answer)[0] == "disagrees"
+
+
+def test_a_metagraph_whose_variables_are_no_descriptions(artifact_bases, tmp_path):
+    base = artifact_bases[artifacts.CHECKPOINT][0]
+    shutil.copytree(base.folder, tmp_path / "model")
+    file = tmp_path / "model" / (artifacts.PREFIX + ".meta")
+    proto = meta_graph_pb2.MetaGraphDef.FromString(file.read_bytes())
+    proto.collection_def["variables"].bytes_list.value.append(b"\xff\x00\x81")
+    file.write_bytes(proto.SerializeToString())
+    with pytest.raises(ArtifactError, match="collection 'variables' holds what is no description"):
+        artifact_cases.loaded(artifacts.CHECKPOINT, tmp_path / "model")
+
+
+def test_every_index_that_is_cut_off_is_refused(artifact_bases, tmp_path):
+    """TensorFlow's reader has errors of many kinds for it."""
+    base = artifact_bases[artifacts.CHECKPOINT][0]
+    shutil.copytree(base.folder, tmp_path / "model")
+    file = tmp_path / "model" / (artifacts.PREFIX + ".index")
+    data = file.read_bytes()
+    for length in range(0, len(data), 5):
+        file.write_bytes(data[:length])
+        with pytest.raises(ArtifactError, match="TensorFlow cannot read"):
+            artifact_cases.loaded(artifacts.CHECKPOINT, tmp_path / "model")
 
 
 def changed(models, name, tmp_path, change):
