@@ -41,6 +41,8 @@ class Calibration:
       limit: so many records of the file at most.
       max_steps: nodes to try at most.
       say: called with a sentence before each longer step, and every few seconds.
+      allow_unsafe_ops: whether a model is run that reads or writes files other than its own, uses
+        the network or runs Python: as in `attribute`.
     """
 
     file: object
@@ -49,6 +51,7 @@ class Calibration:
     limit: int = 64
     max_steps: int = 1024
     say: object = dataclasses.field(default=lambda text: None, repr=False, compare=False)
+    allow_unsafe_ops: bool = False
 
     def __post_init__(self):
         for name in ("error", "attribution_error"):
@@ -78,6 +81,7 @@ class Calibration:
           The `Plan` with the rule chosen, and with what was measured as its `calibration`.
 
         Raises:
+          ArtifactError: the model reaches outside, and `allow_unsafe_ops` is not set.
           CalibrationError: too few rows that explain anything, or no rule is good enough; or an
             example has several rows of the target.
           RecordError: a row does not fit the model.
@@ -88,7 +92,7 @@ class Calibration:
                 f"({plan.recipe.target.several}), each with errors of its own; calibration is for "
                 "one number per example. Calibrate one of them, and give --steps and --rule.")
         with tempfile.TemporaryDirectory() as folder:
-            bench = trials.Bench(plan, folder, self.say)
+            bench = trials.Bench(plan, folder, self.say, self.allow_unsafe_ops)
             rows = self._rows()
             reference, agreement = self._reference(bench, rows)
             asked, (rows, reference) = len(rows), _usable(rows, reference)

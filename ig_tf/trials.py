@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from ig_tf import api
-from ig_tf.errors import OutputError
+from ig_tf.errors import ArtifactError, OutputError
 from ig_tf.ig import attach, by_rules, runtime
 from ig_tf.run import artifact
 from ig_tf.run.attribute import input_values
@@ -104,13 +104,20 @@ def rounded(number):
 
 
 def opened(plan, folder, build=attach.outputs, allow_unsafe_ops=False):
-    """A plan, saved into a place of its own in a folder and loaded: an `Artifact`."""
+    """A plan, saved into a place of its own in a folder and loaded: an `Artifact`.
+
+    Raises:
+      ArtifactError: the model reaches outside, and that was not allowed; or cannot be loaded.
+    """
     path = os.path.join(folder, f"trial_{len(os.listdir(folder))}")
     try:
         api.save(plan, path, link=True, build=build)
     except OutputError:  # another disk than the model's
         api.save(plan, path, overwrite=True, build=build)
-    return artifact.load(path, allow_unsafe_ops)
+    try:
+        return artifact.load(path, allow_unsafe_ops)
+    except ArtifactError as error:  # about the model, not about the place of the trial
+        raise ArtifactError(str(error).replace(repr(path), repr(str(plan.model.path)))) from error
 
 
 @dataclasses.dataclass
@@ -121,17 +128,19 @@ class Bench:
       plan: the `Plan`.
       folder: where artifacts are written.
       say: called with a sentence every few seconds.
+      allow_unsafe_ops: as in `attribute`.
     """
 
     plan: object
     folder: str
     say: object
+    allow_unsafe_ops: bool = False
 
     def ladder(self, rules, rows):
         """Answers of several rules: a list for each rule, of an `Answer` for each row."""
         recipe = dataclasses.replace(self.plan.recipe, runtime=runtime.DEFAULT)  # numbers are equal
         loaded = opened(dataclasses.replace(self.plan, recipe=recipe), self.folder,
-                        by_rules.by_each_rule(rules))
+                        by_rules.by_each_rule(rules), self.allow_unsafe_ops)
         found = [[] for _ in rules]
         for answer in self._run(loaded, rows):
             keys = _attribution_keys(answer)
@@ -143,7 +152,8 @@ class Bench:
     def shipped(self, rule, rows):
         """Answers of one rule, by the artifact that it would be saved as."""
         recipe = dataclasses.replace(self.plan.recipe, rule=rule)
-        loaded = opened(dataclasses.replace(self.plan, recipe=recipe), self.folder)
+        loaded = opened(dataclasses.replace(self.plan, recipe=recipe), self.folder,
+                        allow_unsafe_ops=self.allow_unsafe_ops)
         found = []
         for answer in self._run(loaded, rows):
             parts = [answer[key][0] for key in _attribution_keys(answer)]

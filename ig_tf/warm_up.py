@@ -26,22 +26,25 @@ class WarmUp:
       batches: numbers of examples; None for the batch buckets of the runtime profile, or 1.
       limit: so many records of the file at most.
       say: called with a sentence when it is done.
+      allow_unsafe_ops: as in `attribute`.
     """
 
     file: object
     batches: object = None
     limit: int = 64
     say: object = dataclasses.field(default=lambda text: None, repr=False, compare=False)
+    allow_unsafe_ops: bool = False
 
     def write(self, folder):
         """Adds the requests to a SavedModel that is not yet in its place; what it had stays.
 
         Raises:
+          ArtifactError: the model reaches outside, and `allow_unsafe_ops` is not set.
           RecordError: a row does not fit the model or is refused by it, or there are none.
         """
         import tensorflow as tf
         path = os.path.join(folder, FILE)
-        loaded = artifacts.load(folder)
+        loaded = artifacts.load(folder, self.allow_unsafe_ops)
         before = [] if not os.path.exists(path) else [
             record.numpy() for record in tf.data.TFRecordDataset(path)]
         records = [*before, *self._records(loaded)]

@@ -52,7 +52,9 @@ def test_results_do_not_depend_on_the_batch(instrumented):
     source = MODELS / name / EXAMPLES[name]
     alone = ig_tf.attribute(instrumented[name], source, batch_size=1, limit=9)
     together = ig_tf.attribute(instrumented[name], source, batch_size=9, limit=9)
+    assert len(alone) == len(together) == 9
     for one, other in zip(alone, together):
+        assert one.features and one.features.keys() == other.features.keys()
         largest = max(abs(value) for value in one.features.values())
         for feature, value in one.features.items():
             assert abs(value - other.features[feature]) <= 1e-5 * largest
@@ -109,7 +111,7 @@ def test_serialized_examples_from_a_tfrecord(tmp_path):
             example.features.feature["b"].float_list.value.append(b)
             writer.write(example.SerializeToString())
     found = ig_tf.attribute(tmp_path / "out", file)
-    for result, (a, b) in zip(found, ((2.0, 3.0), (1.0, -5.0))):
+    for result, (a, b) in zip(found, ((2.0, 3.0), (1.0, -5.0)), strict=True):
         assert result.inputs == {"a": a, "b": b}
         assert result.features == pytest.approx({"a": a * b / 2, "b": a * b / 2}, rel=1e-5)
 

@@ -310,7 +310,7 @@ def test_what_is_added_and_taken_out_again(cubic, tmp_path, kind):
     for one, other in zip(old.graph_def.node, new.graph_def.node):
         assert one == other
     added = list(new.graph_def.node)[len(old.graph_def.node):]
-    assert all(node.name.startswith("ig_tf/") for node in added)
+    assert added and all(node.name.startswith("ig_tf/") for node in added)
     assert len({node.name for node in new.graph_def.node}) == len(new.graph_def.node)
     for key in old.signature_def:
         assert old.signature_def[key] == new.signature_def[key]
@@ -437,7 +437,7 @@ def test_what_records_do_not_choose_is_as_it_was_exported(cubic, tmp_path):
     for common, start in ((None, [0.0, 0.0]), (tmp_path / "start.npz", [0.5, -0.5])):
         found = ig_tf.attribute(out, rows, baselines=common)
         for result, (target, begin) in zip(found, (
-                (top, start), (1, start), (top, [1, 1]), (2, [2, 2]), (top, start))):
+                (top, start), (1, start), (top, [1, 1]), (2, [2, 2]), (top, start)), strict=True):
             expected = WEIGHTS[:, target] * (np.array(x) ** 3 - np.array(begin) ** 3)
             np.testing.assert_allclose(result.points[0].scores, expected, rtol=1e-12, atol=1e-12)
             assert result.target.index == target

@@ -3,18 +3,19 @@
 import json
 import pathlib
 import random
+import shutil
 import zipfile
 
 import numpy as np
 import pytest
 from google.protobuf import message
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 import ig_tf
 from ig_tf.errors import ArtifactError, GraphError, IgTfError, RecordError, ResultsError
 from ig_tf.model import sound
 from ig_tf.run import metadata, npz, readers, results
-from tools.fuzzing import bases, cases, mutate_files, mutate_model
+from tools.fuzzing import artifact_cases, artifacts, bases, cases, mutate_files, mutate_model
 
 
 @pytest.fixture(name="models", scope="module")
@@ -40,6 +41,41 @@ def test_changed_files(files, tmp_path, case, count):
         (tmp_path / str(number)).mkdir()
         found.append(judged(case, files, number, tmp_path / str(number)))
     assert set(found) == {"refused", "answered"}  # neither all nor none
+
+
+@pytest.fixture(name="artifact_bases", scope="module")
+def fixture_artifact_bases(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("artifacts")
+    return {kind: artifacts.made(kind, folder / kind) for kind in artifacts.KINDS}
+
+
+@pytest.mark.parametrize("kind", artifacts.KINDS)
+def test_changed_artifacts(artifact_bases, tmp_path, kind):
+    found = []
+    for number in range(12, 24):
+        (tmp_path / str(number)).mkdir()
+        models = artifact_bases[kind]
+        found.append(judged(artifact_cases.case_of(kind), models[number % len(models)], number,
+                            tmp_path / str(number)))
+    assert {"refused", "agrees"} <= set(found)
+
+
+@pytest.mark.parametrize("kind", artifacts.KINDS)
+def test_what_artifacts_are_compared_with(artifact_bases, tmp_path, kind):
+    """Unchanged, each agrees; an answer that is off by a percent does not."""
+    base = artifact_bases[kind][0]
+    plan = artifact_cases.instrumented(kind, base.folder, str(tmp_path / "out"))
+    answer = cases.answer_of(str(tmp_path / "out"), base.inputs)
+
+    def opened():
+        return artifact_cases.PLAIN[kind](plan, base.folder, base.inputs[artifacts.X])
+
+    assert cases.judged(opened, answer) == ("agrees", "1 points")
+    changed_ = {key: value * 1.01 + 0.01 if key.startswith("attributions/") else value
+                for key, value in answer.items()}
+    assert cases.judged(opened, changed_)[0] == "disagrees"
+    answer["prediction"] = answer["prediction"] * 1.01 + 0.01
+    assert cases.judged(opened, answer)[0] == "disagrees"
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "npz", "tfrecord"])
@@ -78,7 +114,7 @@ def test_names_of_features_that_cannot_be_read(models, tmp_path):
     folder = changed(models, "examples_2", tmp_path, pack)
     plan = ig_tf.instrument(ig_tf.load(folder), steps=3)
     ig_tf.save(plan, tmp_path / "out")
-    answer = cases._answer(str(tmp_path / "out"), models["examples_2"].inputs)
+    answer = cases.answer_of(str(tmp_path / "out"), models["examples_2"].inputs)
     assert cases._judged(plan, str(folder), models["examples_2"].inputs, answer)[0] == "agrees"
 
 
@@ -134,10 +170,33 @@ def test_what_fuzzing_compares_with(models, tmp_path, name):
     """Unchanged, each model agrees with the plain loop that judges the changed ones."""
     base = models[name]
     plan = cases._instrumented(base.folder, str(tmp_path / "out"))
-    answer = cases._answer(str(tmp_path / "out"), base.inputs)
+    answer = cases.answer_of(str(tmp_path / "out"), base.inputs)
     assert cases._judged(plan, base.folder, base.inputs, answer)[0] == "agrees"
     answer["prediction"] = answer["prediction"] * 1.01 + 0.01
     assert cases._judged(plan, base.folder, base.inputs, answer)[0] == "disagrees"
+
+
+def test_a_metagraph_whose_variables_are_no_descriptions(artifact_bases, tmp_path):
+    base = artifact_bases[artifacts.CHECKPOINT][0]
+    shutil.copytree(base.folder, tmp_path / "model")
+    file = tmp_path / "model" / (artifacts.PREFIX + ".meta")
+    proto = meta_graph_pb2.MetaGraphDef.FromString(file.read_bytes())
+    proto.collection_def["variables"].bytes_list.value.append(b"\xff\x00\x81")
+    file.write_bytes(proto.SerializeToString())
+    with pytest.raises(ArtifactError, match="collection 'variables' holds what is no description"):
+        artifact_cases.loaded(artifacts.CHECKPOINT, tmp_path / "model")
+
+
+def test_every_index_that_is_cut_off_is_refused(artifact_bases, tmp_path):
+    """TensorFlow's reader has errors of many kinds for it."""
+    base = artifact_bases[artifacts.CHECKPOINT][0]
+    shutil.copytree(base.folder, tmp_path / "model")
+    file = tmp_path / "model" / (artifacts.PREFIX + ".index")
+    data = file.read_bytes()
+    for length in range(0, len(data), 5):
+        file.write_bytes(data[:length])
+        with pytest.raises(ArtifactError, match="TensorFlow cannot read"):
+            artifact_cases.loaded(artifacts.CHECKPOINT, tmp_path / "model")
 
 
 def changed(models, name, tmp_path, change):
@@ -184,6 +243,14 @@ def huge_input(meta_graph):
     a_node(meta_graph, "Placeholder").attr["shape"].shape.dim.add(size=2**40)
 
 
+def endless_batch(meta_graph):
+    """Axes that are fine each; TensorFlow's optimizer makes a constant of such a shape."""
+    shape = a_node(meta_graph, "Placeholder").attr["shape"].shape
+    del shape.dim[:]
+    shape.dim.add(size=2**31 - 1)
+    shape.dim.add(size=3)
+
+
 def short_content(meta_graph):
     constant = a_node(meta_graph, "Const").attr["value"].tensor
     constant.dtype = 1  # floats have four bytes each
@@ -224,7 +291,8 @@ def empty_input(meta_graph):
 
 
 @pytest.mark.parametrize("change", [
-    unknown_type, other_type, no_type, negative_shape, huge_shape, huge_input, short_content,
+    unknown_type, other_type, no_type, negative_shape, huge_shape, huge_input, endless_batch,
+    short_content,
     no_inputs, no_attribute, other_attribute, duplicate, nameless, empty_input,
     output_that_is_not_there, no_tensor],
     ids=lambda change: change.__name__)

@@ -203,7 +203,7 @@ def test_a_folder_of_images_is_as_good_as_an_array(digits, tmp_path):
     arrays = [{"image": pixels[..., None] / 255} for pixels in whole]
     found, wanted = ig_tf.attribute(digits, tmp_path), ig_tf.attribute(digits, arrays)
     assert [one.id for one in found] == ["0.png", "1.png", "2.png"]
-    for one, other in zip(found, wanted):
+    for one, other in zip(found, wanted, strict=True):
         np.testing.assert_allclose(one.points[0].scores, other.points[0].scores, rtol=1e-5,
                                    atol=1e-6)
     (tmp_path / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")

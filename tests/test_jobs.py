@@ -199,6 +199,7 @@ def test_values_that_are_no_numbers_and_a_text_of_megabytes(asked, tmp_path):
     job.run(dataclasses.replace(asked, on_error="skip"))
     rows = read_jsonl(asked.output)
     assert [row["status"] for row in rows[31:34]] == ["invalid_input", "invalid_input", "error"]
+    assert len(rows) == COUNT > 34
     assert all(row["prediction"] == pytest.approx(job_models.truth(other)[0], rel=1e-6)
                for row, other in zip(rows[34:], job_models.rows(COUNT)[34:]))
     letter, = (json.loads(line) for file in pathlib.Path(

@@ -141,11 +141,6 @@ def test_the_c_library_of_1_15_answers_the_same(name, tmp_path):
                                            err_msg=key)
 
 
-def test_the_table_is_that_of_1_15(tmp_path):
-    old_tensorflow.run(old_tensorflow.PROGRAMS / "list_operations.py", tmp_path / "ops.json")
-    assert json.loads((tmp_path / "ops.json").read_text()) == old_runtime.operations("1.15")
-
-
 # What is left off and what is refused, without the old TensorFlow -------------------------------
 
 
@@ -197,7 +192,7 @@ def test_what_1_15_lacks_is_refused_by_name(function, said):
 def test_a_model_that_1_15_cannot_run_is_refused():
     graph_def = graph_pb2.GraphDef()
     graph_def.node.add(name="mine", op="BatchMatMulV3")
-    with pytest.raises(GraphError, match="BatchMatMulV3 .node 'mine'"):
+    with pytest.raises(GraphError, match="BatchMatMulV3, which TensorFlow 2.16.2 has .node 'mine'"):
         old_runtime.refuse_model(graph_def, "1.15")
 
 
@@ -206,6 +201,51 @@ def test_xla_is_not_for_1_15():
         RuntimeProfile("both", xla=True, batch_buckets=(1,), tensorflow="1.15")
 
 
-def test_the_table_lies_beside_its_module():
-    path = pathlib.Path(old_runtime.__file__).parent / old_runtime.TABLES["1.15"]
-    assert path.is_file() and path.suffix == ".json"  # *.json is package data
+def test_a_model_for_newer_readers_is_refused():
+    graph_def = graph_pb2.GraphDef()
+    graph_def.versions.min_consumer = 500
+    with pytest.raises(GraphError, match="readers of graph version 500 or later.* 1.15 has 134"):
+        old_runtime.refuse_model(graph_def, "1.15")
+
+
+def test_a_model_with_attributes_of_a_newer_tensorflow_is_refused():
+    """One at its default says nothing; TensorFlow 1.15 itself leaves it off."""
+    graph_def = graph_pb2.GraphDef()
+    node = graph_def.node.add(name="mine", op="TensorListSetItem")
+    node.attr["resize_if_index_out_of_bounds"].b = False
+    old_runtime.refuse_model(graph_def, "1.15")
+    node.attr["resize_if_index_out_of_bounds"].b = True
+    with pytest.raises(GraphError, match="resize_if_index_out_of_bounds of TensorListSetItem, "
+                       "which TensorFlow 2.16.2 has .node 'mine'"):
+        old_runtime.refuse_model(graph_def, "1.15")
+
+
+def test_what_its_c_library_cannot_read_is_said():
+    """At run time: NodeDef mentions attr 'grad_a' not in Op<name=MatMul; ...>."""
+    graph_def = graph_pb2.GraphDef()
+    node = graph_def.node.add(name="mine", op="MatMul")
+    node.attr["T"].type = 1
+    assert not old_runtime.said_of_model(graph_def, "1.15")
+    node.attr["grad_a"].b = False
+    said = old_runtime.said_of_model(graph_def, "1.15")
+    assert "in Python alone" in said and "grad_a of MatMul (node 'mine')" in said
+
+
+def test_what_a_newer_tensorflow_brought_is_left_off_for_all():
+    """Whatever is exported: only what every TensorFlow that has an op knows of it, but for what
+    changes values."""
+    def taken(x):
+        picked = tf.gather_nd(x, [[0, 1], [0, 2]])
+        return tf.tensor_scatter_nd_add(tf.zeros([3]), [[0], [2]], picked)
+
+    functions = function_of(taken, FLOATS)
+    for function in functions:
+        old_runtime.leave_off_new(function)
+    found = {node.op: set(node.attr) for function in functions for node in function.node_def}
+    assert "bad_indices_policy" not in found["GatherNd"] | found["TensorScatterAdd"]
+    assert {"Tparams", "Tindices"} <= found["GatherNd"]
+    other = function_pb2.FunctionDef()
+    node = other.node_def.add(name="n", op="GatherNd")
+    node.attr["bad_indices_policy"].s = b"IGNORE"
+    old_runtime.leave_off_new(other)
+    assert node.attr["bad_indices_policy"].s == b"IGNORE"  # it changes what the op gives

@@ -171,6 +171,7 @@ def test_census_rows_as_columns(zoo, tmp_path):
         made = ig_tf.instrument(ig_tf.load(zoo / "census_wide_deep" / name), steps=5)
         ig_tf.save(made, tmp_path / name)
         answers.append(attribute.attribute(tmp_path / name, rows, limit=8))
+    assert len(answers[0]) == 8
     for one, other in zip(*answers, strict=True):
         assert one.prediction == pytest.approx(other.prediction, rel=1e-5)
         assert one.features == pytest.approx(other.features, rel=1e-3, abs=1e-6)

@@ -57,7 +57,8 @@ def test_channels_first_gives_the_same_picture():
     turned = np.moveaxis(scores, -1, 0)
     first = image.plate(picture(turned).points[0],
                         picture(turned, image=np.moveaxis(rgb, -1, 0)))
-    for (_, _, a), (_, _, b) in zip(last.pictures, first.pictures):
+    assert last.pictures
+    for (_, _, a), (_, _, b) in zip(last.pictures, first.pictures, strict=True):
         np.testing.assert_array_equal(a, b)
     assert "read as the first axis" in first.caption
 

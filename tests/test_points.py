@@ -286,7 +286,9 @@ def test_points_by_name(given, names, tensors):
 
 def test_a_chosen_point_keeps_what_is_known_of_it(given):
     auto = {point.tensor: point for point in cut(given).points}
-    for point in cut(given, ["look", "x:0"]).points:
+    found = cut(given, ["look", "x:0"]).points
+    assert len(found) == 2
+    for point in found:
         assert point == auto[point.tensor]
 
 

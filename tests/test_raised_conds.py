@@ -206,7 +206,8 @@ def freeze(graph_def, inputs, folder):
 
 
 def compare(run, case, truths):
-    for values, expected in zip(case.inputs, truths):
+    assert case.inputs
+    for values, expected in zip(case.inputs, truths, strict=True):
         found = run(x=X, **values)
         scale = max(np.abs(expected.attributions).max(), 1e-3)
         np.testing.assert_allclose(found["attributions/x"], expected.attributions,

@@ -152,7 +152,7 @@ def test_npz_keeps_large_inputs_that_do_not_stack(tmp_path):
     path = tmp_path / "r.npz"
     sent = [large(np.float32), large(np.float32, (3, 4000))]
     results.write(path, [Result(str(i), "converged", inputs={"i": sent[i]}) for i in (0, 1)], ABOUT)
-    for back, there in zip(results.read(path)[1], sent):
+    for back, there in zip(results.read(path)[1], sent, strict=True):
         np.testing.assert_array_equal(back.inputs["i"], there)
 
 

@@ -56,5 +56,6 @@ def test_the_work_grows_with_the_size(kind, tmp_path):
     assert more_nodes > 1.5 * nodes
     grown = {name: count / max(small[name], 1) / (more_nodes / nodes)
              for name, count in large.items() if count > 2 * more_nodes}
+    assert grown
     # What grows with the square doubles its ratio; what is in proportion leaves it at 1.
     assert all(ratio < 1.4 for ratio in grown.values()), grown

@@ -19,6 +19,7 @@ from ig_tf.errors import RecordError, SignatureError
 from tools import model_flags, program
 
 model_flags.define_choice()
+model_flags.define_trust()
 flags.adopt_module_key_flags(model_flags)
 _OUTPUT = flags.DEFINE_string("output", None, "Directory to write.", required=True)
 _EXAMPLES = flags.DEFINE_integer("examples", 2, "Rows of every request, 2 at least.", lower_bound=2)
@@ -34,7 +35,9 @@ def main(_):
     from ig_tf import api
     from ig_tf.export import stablehlo
     from ig_tf.ig import runtime
+    from ig_tf.model.model import ATTRIBUTIONS
     from ig_tf.model import fixed_shapes
+    from ig_tf.run import outside_ops
     model = fixed_shapes.fixed(model_flags.load(), _EXAMPLES.value, _shapes())
     profile = runtime.RuntimeProfile("fixed", xla=True, batch_buckets=(_EXAMPLES.value,))
     plan = api.instrument(model, flags.FLAGS.target, model_flags.points(flags.FLAGS.points),
@@ -42,6 +45,8 @@ def main(_):
     with tempfile.TemporaryDirectory() as folder:
         saved = _SAVED_MODEL.value or os.path.join(folder, "model")
         api.save(plan, saved)
+        if not flags.FLAGS.allow_unsafe_ops:  # compiling loads the model, which may run it
+            outside_ops.refuse(saved, model.tags, [ATTRIBUTIONS])
         function, *described = stablehlo.compiled(saved, model.tags)
         manifest = stablehlo.export(function, *described, _OUTPUT.value)
         if _INPUT.value:
@@ -70,7 +75,8 @@ def _keep_example(saved, function, specs, keys):
     import numpy as np
     import tensorflow as tf
     from ig_tf.run import artifact, attribute
-    rows = attribute.some_records(artifact.load(saved), _INPUT.value, _EXAMPLES.value)
+    loaded = artifact.load(saved, flags.FLAGS.allow_unsafe_ops)
+    rows = attribute.some_records(loaded, _INPUT.value, _EXAMPLES.value)
     if len(rows) < _EXAMPLES.value:
         raise RecordError(f"{_INPUT.value!r} has {len(rows)} rows; --examples={_EXAMPLES.value}.")
     arrays = {key: np.stack([values[key] for _, values in rows]).astype(spec.dtype.as_numpy_dtype)

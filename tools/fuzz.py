@@ -19,7 +19,7 @@ from absl import flags
 
 from tools import program
 
-KINDS = ("model", "zoo", "metadata", "input", "results")
+KINDS = ("model", "zoo", "metadata", "input", "results", "frozen", "checkpoint", "keras")
 
 _WORK = flags.DEFINE_string("work_dir", None, "Folder for the models and the failures.",
                             required=True)
@@ -36,7 +36,7 @@ _TOGETHER = flags.DEFINE_integer("together", 10, "Model cases in one process.", 
 
 
 def main(_):
-    from tools.fuzzing import bases, processes
+    from tools.fuzzing import artifacts, bases, processes
     unknown = set(_KINDS.value) - set(KINDS)
     if unknown:
         print(f"error: --kinds: no {', '.join(sorted(unknown))}; there are: {', '.join(KINDS)}.",
@@ -45,6 +45,8 @@ def main(_):
     work = pathlib.Path(_WORK.value)
     work.mkdir(parents=True, exist_ok=True)
     processes.apart(bases.small, work / "bases")  # where TensorFlow is used, no process is forked
+    for kind in set(_KINDS.value) & set(artifacts.KINDS):
+        processes.apart(artifacts.made, kind, work / kind)
     limits = processes.Limits(_SECONDS.value, _MEMORY.value << 30)
     counts, failures = collections.Counter(), []
     for kind in _KINDS.value:

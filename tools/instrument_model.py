@@ -24,6 +24,7 @@ from ig_tf.errors import IgTfError
 from tools import model_flags, program
 
 model_flags.define_choice()
+model_flags.define_trust()
 flags.adopt_module_key_flags(model_flags)
 _OUTPUT = flags.DEFINE_string("output", None, "Directory to write.")
 _BASELINE = flags.DEFINE_string(
@@ -124,7 +125,7 @@ def main(_):
         return 0
     metadata = api.save(plan, _OUTPUT.value, _LINK.value, _OVERWRITE.value,
                         version=_VERSION.value, warm_up=warm_up)
-    if plan.recipe.runtime.xla:
+    if plan.recipe.runtime.xla or plan.recipe.runtime.tensorflow:
         print(f"\ncompiled by XLA: {metadata['compiled']}")
     folder = os.path.join(_OUTPUT.value, *[str(_VERSION.value)] * _VERSION.present)
     print(f"\nwrote {folder}: its signature `attributions` answers in any TensorFlow")
@@ -166,7 +167,8 @@ def _warm_up():
     if any(size < 1 for size in sizes):
         raise IgTfError("--warm_up_batches: expected whole numbers from 1 on, for example 1,16.")
     from ig_tf.warm_up import WarmUp
-    return WarmUp(_WARM_UP.value, sizes or None, say=lambda text: print(f"\n{text}"))
+    return WarmUp(_WARM_UP.value, sizes or None, say=lambda text: print(f"\n{text}"),
+                  allow_unsafe_ops=flags.FLAGS.allow_unsafe_ops)
 
 
 def _steps():
@@ -182,7 +184,8 @@ def _steps():
     from ig_tf.calibration import Calibration
     return Calibration(_CALIBRATE.value, _ERROR.value, _ATTRIBUTION_ERROR.value,
                        _CALIBRATION_ROWS.value,
-                       say=lambda text: print(f"... {text}", file=sys.stderr, flush=True))
+                       say=lambda text: print(f"... {text}", file=sys.stderr, flush=True),
+                       allow_unsafe_ops=flags.FLAGS.allow_unsafe_ops)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ def _traced(model, recipe, build, signature):
         old_runtime.refuse_model(model.meta_graph.graph_def, profile.tensorflow)
         traced = functions.trace(recipe, build, signature)
         old_runtime.fit(traced.functions, profile.tensorflow)
-        return traced, f"no: for TensorFlow {profile.tensorflow}"
+        said = old_runtime.said_of_model(model.meta_graph.graph_def, profile.tensorflow)
+        return traced, f"no: for TensorFlow {profile.tensorflow}{said}"
     if not profile.xla:
         return functions.trace(recipe, build, signature), "no: the runtime profile leaves XLA off"
     # Loops are differentiated in another way for XLA, and TensorFlow keeps what it made for them

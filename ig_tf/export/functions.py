@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
 from ig_tf.errors import GraphError
+from ig_tf.export import old_runtime
 from ig_tf.graph import surgery
 from ig_tf.graph.work import rename_functions
 from ig_tf.ig import attach
@@ -132,6 +133,7 @@ def _collected(graph_def, main, prefix):
     found.library.function.extend(library[name] for name in order)
     for function in found.library.function:
         _without_process_attributes(function)
+        old_runtime.leave_off_new(function)
         for index, argument in enumerate(function.signature.input_arg):
             if "__redundant_placeholder" in argument.name:  # numbered per process, and unused
                 argument.name = f"unused_{index}"

@@ -6,7 +6,7 @@ is left out. Nothing is run, and no weight is read.
 
 import dataclasses
 
-from google.protobuf import any_pb2
+from google.protobuf import any_pb2, message
 from tensorflow.core.framework import variable_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -147,9 +147,7 @@ class _Pieces:
         self.served = set(served)
         self.definitions = {}
         for key in _VARIABLE_COLLECTIONS:
-            for raw in meta_graph.collection_def[key].bytes_list.value if (
-                    key in meta_graph.collection_def) else ():
-                definition = variable_pb2.VariableDef.FromString(raw)
+            for definition in self._definitions_of(key):
                 self.definitions[producer(definition.variable_name)] = definition
         self._fill_tables()
         for name, definition in self.definitions.items():
@@ -189,8 +187,12 @@ class _Pieces:
     def _definitions_of(self, key):
         if key not in self.meta_graph.collection_def:
             return []
-        return [variable_pb2.VariableDef.FromString(raw)
-                for raw in self.meta_graph.collection_def[key].bytes_list.value]
+        try:
+            return [variable_pb2.VariableDef.FromString(raw)
+                    for raw in self.meta_graph.collection_def[key].bytes_list.value]
+        except message.DecodeError as error:
+            raise ArtifactError(f"the metagraph is broken: its collection {key!r} holds what is no "
+                                f"description of a variable ({error}).") from error
 
     def variable_collections(self, setters):
         """{collection: serialized VariableDefs} of the served variables.

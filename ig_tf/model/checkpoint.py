@@ -158,7 +158,7 @@ def opened(prefix):
         reader = tf.train.load_checkpoint(prefix)
         shapes = dict(reader.get_variable_to_shape_map())
         dtypes = dict(reader.get_variable_to_dtype_map())
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except Exception as error:  # TensorFlow's reader raises IndexError and others, too
         raise ArtifactError(f"TensorFlow cannot read {index!r} (cut off, or another kind of "
                             f"file): {error}") from error
     _refuse_short(prefix, shards, shapes, dtypes)

@@ -21,7 +21,7 @@ _FIELDS = {"int": "i", "float": "f", "bool": "b", "type": "type", "shape": "shap
            "tensor": "tensor", "string": "s", "func": "func"}
 _VALUES = tuple(field.name for field in tensor_pb2.TensorProto.DESCRIPTOR.fields
                 if field.name.endswith("_val"))
-_MOST_BYTES = 2**31  # of one constant, written out
+_MOST_BYTES = 2**31  # of one constant, written out; and of one input, a byte each at least
 _LARGEST_SIZE = 2**31 - 1  # of one axis of an input: sizes are int32 in most graphs
 _MOST_DIMS = 254  # TensorFlow's own limit
 
@@ -75,11 +75,19 @@ def _wrong(node, library):
     elif not wrong and ops.is_known(node.op):
         wrong = _wrong_attributes(node) or _wrong_count(node, _count(node, _stated(node.op)[1]))
     if not wrong and node.op == "Placeholder":
-        sizes = [dim.size for dim in node.attr["shape"].shape.dim] if "shape" in node.attr else []
-        wrong = f"an input of shape {sizes}" if max(sizes, default=0) > _LARGEST_SIZE else None
+        wrong = _wrong_placeholder(node)
     if not wrong and node.op == "Const":
         wrong = _wrong_constant(node.attr["value"].tensor, node.attr["dtype"])
     return f"{wrong}; node {node.name!r} ({node.op})" if wrong else None
+
+
+def _wrong_placeholder(node):
+    """An input that no request can fill: an axis that is too long, or too many numbers in all."""
+    sizes = [dim.size for dim in node.attr["shape"].shape.dim] if "shape" in node.attr else []
+    numbers = math.prod(size for size in sizes if size > 0)
+    if max(sizes, default=0) > _LARGEST_SIZE or numbers > _MOST_BYTES:
+        return f"an input of shape {sizes}"
+    return None
 
 
 def _wrong_input(value):

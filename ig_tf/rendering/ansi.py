@@ -143,7 +143,8 @@ def _full(score: float, look: Look) -> palette.Colour:
 def _shade(score: float, strength: float, look: Look) -> palette.Colour:
     full = _full(score, look)
     weight = 0.25 + 0.75 * strength
-    return tuple(round((1 - weight) * p + weight * c) for p, c in zip(_PAPER, full))
+    red, green, blue = (round((1 - weight) * p + weight * c) for p, c in zip(_PAPER, full))
+    return red, green, blue
 
 
 def _painted(words: str, colour: palette.Colour, underlined: bool) -> str:

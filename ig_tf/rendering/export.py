@@ -155,8 +155,8 @@ def image_scene(point: PointScores, result: Result, look: Look = looks.DEFAULT) 
     width = max(_WIDTH, x)
     legend, bottom = _legend(made.scale, look, bottom + 8)
     marks += legend
-    words, bottom = _paragraph(made.caption, bottom + 6, width)
-    return Scene(width, bottom + 8, tuple(marks + words), ", ".join(caption(result)))
+    said, bottom = _paragraph(made.caption, bottom + 6, width)
+    return Scene(width, bottom + 8, tuple(marks + said), ", ".join(caption(result)))
 
 
 def text_scene(point: PointScores, result: Result, look: Look = looks.DEFAULT) -> Scene:
@@ -184,8 +184,8 @@ def text_scene(point: PointScores, result: Result, look: Look = looks.DEFAULT) -
         y += _LINE
         marks.append(Text(10, y, f"… {len(found) - _MOST_WORDS:,} more are not drawn", 11, "soft"))
     legend, bottom = _legend(scale, look, y + 24)
-    words, bottom = _paragraph(text.caption(point, found, scale, look), bottom + 6, _WIDTH)
-    return Scene(_WIDTH, bottom + 8, tuple(marks + legend + words),
+    said, bottom = _paragraph(text.caption(point, found, scale, look), bottom + 6, _WIDTH)
+    return Scene(_WIDTH, bottom + 8, tuple(marks + legend + said),
                  ", ".join(caption(result)))
 
 
@@ -263,7 +263,8 @@ def _is_leftwards(found: Sequence[pieces.Piece]) -> bool:
 def _underline(x: float, y: float, width: float, side: str) -> list[Mark]:
     if side == "for":
         return [Rect(x, y, width, 1.5, side)]
-    return [Rect(x + at, y, min(4, width - at), 1.5, side) for at in np.arange(0, width, 7)]
+    return [Rect(x + at, y, min(4, width - at), 1.5, side)
+            for at in np.arange(0, width, 7).tolist()]
 
 
 def _legend(scale: float, look: Look, y: float) -> tuple[list[Mark], float]:
@@ -280,7 +281,8 @@ def _legend(scale: float, look: Look, y: float) -> tuple[list[Mark], float]:
 
 def _paragraph(words: str, y: float, width: float) -> tuple[list[Mark], float]:
     """Text in lines of this width; (marks, where it ends)."""
-    marks, line, size = [], "", 10.0
+    marks: list[Mark] = []
+    line, size = "", 10.0
     for word in visible(words).split(" "):
         if line and scene.text_width(f"{line} {word}", size) > width - 20:
             y += 14

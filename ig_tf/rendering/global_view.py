@@ -92,7 +92,7 @@ def mean_maps(results: Sequence[Result]) -> list[tuple[str, str, np.ndarray, int
     made = []
     for (target, name), scores in found.items():
         if len({s.shape for s in scores}) == 1 and len(scores) > 1:
-            mean = sum(np.asarray(s, np.float64) / len(scores) for s in scores)
+            mean = sum((np.asarray(s, np.float64) / len(scores) for s in scores), np.zeros(()))
             made.append((target, name, mean, len(scores)))
     return sorted(made, key=lambda line: -line[3])[:MOST_MAPS]
 

@@ -218,7 +218,9 @@ def _paint(canvas: Image.Image, draw: ImageDraw.ImageDraw, mark: Mark, unit: flo
 
 
 def _faded(colour: Colour, opacity: float, roles: dict[str, Colour]) -> Colour:
-    return tuple(round(opacity * c + (1 - opacity) * p) for c, p in zip(colour, roles["paper"]))
+    red, green, blue = (round(opacity * c + (1 - opacity) * p)
+                        for c, p in zip(colour, roles["paper"]))
+    return red, green, blue
 
 
 def _fonts_of(words: str) -> tuple[str, ...]:
@@ -228,7 +230,7 @@ def _fonts_of(words: str) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=64)
-def _font(size: int, names: tuple[str, ...]) -> ImageFont.ImageFont:
+def _font(size: int, names: tuple[str, ...]) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The first of the fonts that the system has; else Pillow's own, Latin only."""
     for name in names:
         try:

@@ -109,7 +109,7 @@ def cut(tokens: Sequence[str | int], scores: np.ndarray, merge: bool = True) -> 
         if before and kind == "pad" and tokens[before.start] == token:
             shown = token
         elif before and kind == "word" and family and _goes_on(family, tokens[place - 1], token):
-            shown = f"{before.text}{family.shown(token)}"
+            shown = f"{before.text}{family.shown(str(token))}"
         else:
             before = None
             shown = family.shown(token) if family and kind == "word" and isinstance(

@@ -19,7 +19,7 @@ from ig_tf.errors import IgTfError
 from tools.fuzzing import mutate_files, mutate_model
 
 FINE = ("refused", "agrees", "answered")
-_STEPS = 3
+STEPS = 3
 _TOLERANCE = 2e-4  # of the largest number: float32 sums in another order
 
 
@@ -48,7 +48,7 @@ def of_model(base, number, folder, say):
     if not base.inputs:
         return "answered", "written", names
     try:
-        answer = _answer(out, base.inputs)
+        answer = answer_of(out, base.inputs)
     except IgTfError as error:
         answer = error
     say("tensorflow")
@@ -57,12 +57,12 @@ def of_model(base, number, folder, say):
 
 def _instrumented(model, out):
     import ig_tf
-    plan = ig_tf.instrument(ig_tf.load(model), steps=_STEPS)
+    plan = ig_tf.instrument(ig_tf.load(model), steps=STEPS)
     ig_tf.save(plan, out)
     return plan
 
 
-def _answer(out, inputs):
+def answer_of(out, inputs):
     from ig_tf.run import artifact
     loaded = artifact.load(out)
     missing = set(loaded.inputs) - set(inputs)
@@ -72,9 +72,19 @@ def _answer(out, inputs):
 
 
 def _judged(plan, model, inputs, answer):
-    """The answer against TensorFlow's of the same model."""
+    """The answer against TensorFlow's of the same SavedModel."""
+    return judged(lambda: _PlainSaved(plan, model, inputs), answer)
+
+
+def judged(opened, answer):
+    """The answer, or the error instead of one, against TensorFlow's: (kind, detail).
+
+    Args:
+      opened: function() -> `Plain`; whatever it raises, TensorFlow says of the model.
+      answer: {output: array}, or an IgTfError.
+    """
     try:
-        plain = _Plain(plan, model, inputs)
+        plain = opened()
         expected, again = plain.scores(), plain.scores()
     except Exception as error:  # whatever TensorFlow says of a broken model
         said = f"TensorFlow: {type(error).__name__}"
@@ -108,18 +118,17 @@ def _equal(one, two):
                        atol=_TOLERANCE * max(1.0, np.abs(finite).max(initial=0)))
 
 
-class _Plain:
-    """The changed model, as TensorFlow loads and differentiates it by itself."""
+class Plain:
+    """A changed model, as TensorFlow runs and differentiates it by itself.
 
-    def __init__(self, plan, model, inputs):
-        import tensorflow as tf
-        self.plan = plan
-        self.owner = tf.saved_model.load(model, tags=plan.model.tags)
-        self.function = self.owner.signatures[plan.model.signature_name]
+    Attributes:
+      plan: what ig_tf made of it.
+      function: function of the inputs by name -> {output: tensor}.
+      given: {input: tensor}.
+    """
 
-        specs = self.function.structured_input_signature[1]
-        self.given = {name: tf.constant(inputs[name], spec.dtype) for name, spec in specs.items()}
-        self.top = None
+    def __init__(self, plan, function, given):
+        self.plan, self.function, self.given, self.top = plan, function, given, None
 
     def target(self, tensors):
         import tensorflow as tf
@@ -157,6 +166,18 @@ class _Plain:
                 sums[name] += weight * gradient.numpy().astype(np.float64)
         return {point.name: sums[point.name] * given[keys[point.tensor]].numpy()
                 for point in points}
+
+
+class _PlainSaved(Plain):
+    """A changed SavedModel, as TensorFlow loads it."""
+
+    def __init__(self, plan, model, inputs):
+        import tensorflow as tf
+        self.owner = tf.saved_model.load(model, tags=plan.model.tags)
+        function = self.owner.signatures[plan.model.signature_name]
+        specs = function.structured_input_signature[1]
+        super().__init__(plan, function, {
+            name: tf.constant(inputs[name], spec.dtype) for name, spec in specs.items()})
 
 
 def of_metadata(sound, number, folder, say):

@@ -24,10 +24,17 @@ def mutate(random, data):
     if name in _BYTES:
         return _BYTES[name](random, data), [name]
     proto = saved_model_pb2.SavedModel.FromString(data)
-    names = [name] + [random.choice(list(_STRUCTURES)) for _ in range(random.choice((0, 0, 1, 2)))]
+    names = change(random, proto, name)
+    return proto.SerializeToString(), names
+
+
+def change(random, proto, first=None):
+    """Changes a message in place in one to three ways; returns the names of the mutations."""
+    names = [first or random.choice(list(_STRUCTURES))]
+    names += [random.choice(list(_STRUCTURES)) for _ in range(random.choice((0, 0, 1, 2)))]
     for one in names:
         _STRUCTURES[one](random, proto)
-    return proto.SerializeToString(), names
+    return names
 
 
 def _bit_flips(random, data):

@@ -10,7 +10,7 @@ import signal
 import tempfile
 import time
 
-from tools.fuzzing import bases, cases
+from tools.fuzzing import artifact_cases, artifacts, bases, cases
 
 _CHEAP_TOGETHER = 200  # cases of files in one process
 
@@ -73,7 +73,7 @@ def run(kind, numbers, work, limits, together, zoo=None, only=()):
     """Yields the `Outcome` of each case.
 
     Args:
-      kind: "model", "zoo", "metadata", "input" or "results".
+      kind: "model", "zoo", "metadata", "input", "results" or one of `artifacts.KINDS`.
       numbers: of the cases.
       work: folder with `bases`.
       limits: `Limits`.
@@ -82,7 +82,7 @@ def run(kind, numbers, work, limits, together, zoo=None, only=()):
       only: names of models, if not all.
     """
     _import_all()
-    size = together if kind in ("model", "zoo") else _CHEAP_TOGETHER
+    size = together if kind in _OF_MODELS else _CHEAP_TOGETHER
     left = list(numbers)
     while left:
         done = []
@@ -163,9 +163,8 @@ def _child(kind, numbers, work, limits, zoo, only, write):
     import tensorflow as tf
     tf.config.threading.set_inter_op_parallelism_threads(2)
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    models = bases.zoo(zoo) if kind == "zoo" else bases.small(work / "bases")
-    models = [base for base in models if not only or base.name in only]
-    sound = None if kind in ("model", "zoo") else cases.Sound(
+    models = [base for base in _bases(kind, work, zoo) if not only or base.name in only]
+    sound = None if kind in _OF_MODELS else cases.Sound(
         tempfile.mkdtemp(dir=work), {base.name: base for base in bases.small(work / "bases")})
     for number in numbers:
         base = models[number % len(models)]
@@ -180,5 +179,15 @@ def _child(kind, numbers, work, limits, zoo, only, write):
     os._exit(0)
 
 
+def _bases(kind, work, zoo):
+    """The models that are changed."""
+    if kind == "zoo":
+        return bases.zoo(zoo)
+    return artifacts.made(kind, work / kind) if kind in artifacts.KINDS else (
+        bases.small(work / "bases"))
+
+
+_OF_MODELS = ("model", "zoo", *artifacts.KINDS)
 _CASES = {"model": cases.of_model, "zoo": cases.of_model, "metadata": cases.of_metadata,
-          "input": cases.of_input, "results": cases.of_results}
+          "input": cases.of_input, "results": cases.of_results,
+          **{kind: artifact_cases.case_of(kind) for kind in artifacts.KINDS}}
