@@ -160,8 +160,10 @@ def test_the_demonstration(root, shell):
     """What `bash tools/demo.sh` runs in the environment that it makes."""
     status, said = _in_bash("python tools/demo.py --output=demo", root, shell)
     assert status == 0, said
-    assert said.count("examples attributed") == 3
-    for name in ("diabetes_columns", "review_tokens", "digits_cnn"):
+    names = ("diabetes_columns", "review_tokens", "digits_cnn", "question_types", "shapes",
+             "translation")
+    assert said.count("points of attribution") == len(names)
+    for name in names:
         assert (root / "demo" / f"{name}.html").stat().st_size > 10_000
 
 
