@@ -182,7 +182,9 @@ def _of_object(owner, path, metadata, name):
     function = owner.signatures[name]
     records.refuse_unlike(path, metadata, function.structured_input_signature[1],
                           function.structured_outputs)
-    outputs = {key: tensor.dtype.name for key, tensor in function.structured_outputs.items()}
+    # Sorted: TensorFlow has them in another order in each process, and tables have columns by it.
+    outputs = {key: tensor.dtype.name
+               for key, tensor in sorted(function.structured_outputs.items())}
     return sparse.specs(function.structured_input_signature[1],
                         metadata.get("sparse_inputs", {})), function, outputs
 
