@@ -167,8 +167,10 @@ def load(path, allow_unsafe_ops=False):
                   "--load_op_library=FILE.so)." if "not registered" in str(error) else "")
         raise ArtifactError(f"TensorFlow cannot load {path!r}: {type(error).__name__}: {error}"
                             f"{advice}") from error
-    main, *custom = (Artifact(path, metadata, inputs, function, owner, None, outputs,
-                              allow_unsafe_ops) for inputs, function, outputs in opened)
+    # Outputs are in another order in each process; tables of all of them have columns by it.
+    main, *custom = (Artifact(path, metadata, inputs, function, owner, None,
+                              dict(sorted(outputs.items())), allow_unsafe_ops)
+                     for inputs, function, outputs in opened)
     return dataclasses.replace(main, custom=custom[0]) if custom else main
 
 
@@ -182,9 +184,7 @@ def _of_object(owner, path, metadata, name):
     function = owner.signatures[name]
     records.refuse_unlike(path, metadata, function.structured_input_signature[1],
                           function.structured_outputs)
-    # Sorted: TensorFlow has them in another order in each process, and tables have columns by it.
-    outputs = {key: tensor.dtype.name
-               for key, tensor in sorted(function.structured_outputs.items())}
+    outputs = {key: tensor.dtype.name for key, tensor in function.structured_outputs.items()}
     return sparse.specs(function.structured_input_signature[1],
                         metadata.get("sparse_inputs", {})), function, outputs
 

@@ -109,31 +109,25 @@ def run(settings):
     return [findings]
 
 
+# (what is killed, which worker of the cluster, function(its JVM) -> processes to choose from)
+_LOSSES = (("a Python worker", 1, python_workers), ("an executor (JVM)", 1, executors),
+           ("a worker (JVM)", 0, lambda jvm: [jvm]))
+
+
 def disturbed(findings, asked, quiet, cluster, output):
     """Runs a job on a cluster of two workers, and kills three processes while they write."""
     running = processes.Running(asked, output, "--engine=spark", f"--master={cluster.master}")
-    for number, (what, worker, victims) in enumerate((
-            ("a Python worker", 1, lambda pid: python_workers(pid)),
-            ("an executor (JVM)", 1, executors), ("a worker (JVM)", 0, lambda pid: [pid]))):
+    shards = len(quiet.files)
+    for what, worker, victims in _LOSSES:
         jvm = cluster.workers[worker]
-        goal = max(running.finished(), 1) + len(quiet.files) // 10
+        goal = max(running.finished(), 1) + shards // 10
         running.wait(lambda: running.finished() >= goal and _writes(jvm, output))
         if running.ended():
+            findings.check(False, f"the job ended before it lost {what}: "
+                           f"{running.errors()[-500:]}")
             break
-        below, victim = processes.descendants(jvm), victims(jvm)[0]
-        os.kill(victim, signal.SIGKILL)
-        lost = [victim] if number == 0 else [victim, *processes.descendants(victim)]
-        findings.row(lost=what, of_worker=worker + 1, shards_then=running.finished(),
-                     of=len(quiet.files), processes_below_the_worker=len(below))
-        if number == 2:
-            lost = [jvm, *below]
-        running.wait(lambda: not any(map(processes.is_alive, lost)), 60)
-        findings.none([pid for pid in lost if processes.is_alive(pid)],
-                      f"{what}: processes that are still there after a minute")
-    else:
-        number += 1
-    findings.check(number == 3, f"the job ended after {number} losses of 3: "
-                   f"{running.errors()[-500:]}")
+        _lose(findings, what, victims(jvm)[0], running)
+        findings.row(lost=what, of_worker=worker + 1, shards_then=running.finished(), of=shards)
     status, summary, errors = running.result()
     findings.check(status == 0, f"status {status}: {errors[-1000:]}")
     if status == 0:
@@ -144,6 +138,15 @@ def disturbed(findings, asked, quiet, cluster, output):
         findings.note(f"{len(rows.digests):,} rows, checksum {rows.checksum()}, as of one process "
                       f"({quiet.rows.checksum()}); {summary['seconds']:.1f} s, undisturbed in one "
                       f"process {quiet.total:.1f} s.")
+
+
+def _lose(findings, what, victim, running):
+    """Kills a process; what it had started ends by itself, even where it was in a shard."""
+    lost = [victim, *processes.descendants(victim)]
+    os.kill(victim, signal.SIGKILL)
+    running.wait(lambda: not any(map(processes.is_alive, lost)), 60)
+    findings.none([pid for pid in lost if processes.is_alive(pid)],
+                  f"{what}: processes that are still there after a minute")
 
 
 def _writes(jvm, output):
