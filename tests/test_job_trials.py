@@ -4,6 +4,7 @@ comparison itself: what is lost, doubled, moved or changed is found."""
 import contextlib
 import dataclasses
 import functools
+import importlib.util
 import json
 import shutil
 
@@ -30,6 +31,8 @@ class Made:
     wanted: object  # its `outputs.Rows`
 
     def asked(self, kind, output, folder, shard=SHARD):
+        if "parquet" in (kind, output):
+            pytest.importorskip("pyarrow", reason="pyarrow is an optional extra")
         return job.Job(self.model, self.files[kind], folder, output, keep=("label",),
                        shard_records=shard, batch_size=BATCH)
 
@@ -38,9 +41,8 @@ def made_of(name, folder):
     make, rows = MAKERS[name]
     files = {}
     for kind in data.INPUTS:
-        if kind == "parquet":
-            pytest.importorskip("pyarrow", reason="pyarrow is an optional extra")
-        files[kind] = data.write(rows(COUNT), folder / f"rows.{kind}")
+        if kind != "parquet" or importlib.util.find_spec("pyarrow"):
+            files[kind] = data.write(rows(COUNT), folder / f"rows.{kind}")
     made = Made(make(folder), list(rows(COUNT)), files, folder / "one", None)
     job.run(made.asked("csv", "jsonl", made.one))
     return dataclasses.replace(made, wanted=outputs.read(made.one))
