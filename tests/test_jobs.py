@@ -250,21 +250,37 @@ def test_sigterm_ends_after_the_shard(asked, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_full_disk_is_said_and_can_be_continued(asked, monkeypatch):
-    real, calls = os.replace, []
+@pytest.mark.parametrize("place, done", [
+    ("plan.json", 0), ("part-00002", 2), ("summaries/00002", 2), ("shards/00002", 2),
+    ("_about.json", 6), ("_summary.json", 6), ("_SUCCESS", 6)])
+def test_a_full_disk_is_said_and_can_be_continued(asked, monkeypatch, place, done):
+    """Wherever it is that a file cannot be written any more."""
+    real = os.replace
 
     def full(source, target):
-        calls.append(target)
-        if "part-00002" in str(target):
+        if place in str(target):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(source, target)
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(JobError, match="No space left.*Finished shards are kept"):
+    with pytest.raises(JobError, match="No space left") as said:
         job.run(asked)
-    assert not list(pathlib.Path(asked.output).glob(".*.tmp"))
+    assert not done or "Finished shards are kept: run the same command again" in str(said.value)
+    folder = pathlib.Path(asked.output)
+    assert not list(folder.rglob(".*.tmp")) and not (folder / "_SUCCESS").exists()
     monkeypatch.undo()
-    assert job.run(asked)["shards_done_before"] == 2 and len(read_jsonl(asked.output)) == COUNT
+    assert job.run(asked)["shards_done_before"] == done and len(read_jsonl(folder)) == COUNT
+
+
+def test_two_machines_do_not_write_one_file(tmp_path, monkeypatch):
+    """One shard at once, under equal process ids (they are small in containers): both are whole."""
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    path = tmp_path / "part"
+    with shards._aside(str(path)) as one, shards._aside(str(path)) as other:
+        assert one != other
+        pathlib.Path(one).write_bytes(b"one")
+        pathlib.Path(other).write_bytes(b"other")
+    assert path.read_bytes() == b"one" and [file.name for file in tmp_path.iterdir()] == ["part"]
 
 
 def test_no_more_is_held_than_three_windows(asked, monkeypatch):

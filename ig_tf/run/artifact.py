@@ -167,8 +167,10 @@ def load(path, allow_unsafe_ops=False):
                   "--load_op_library=FILE.so)." if "not registered" in str(error) else "")
         raise ArtifactError(f"TensorFlow cannot load {path!r}: {type(error).__name__}: {error}"
                             f"{advice}") from error
-    main, *custom = (Artifact(path, metadata, inputs, function, owner, None, outputs,
-                              allow_unsafe_ops) for inputs, function, outputs in opened)
+    # Outputs are in another order in each process; tables of all of them have columns by it.
+    main, *custom = (Artifact(path, metadata, inputs, function, owner, None,
+                              dict(sorted(outputs.items())), allow_unsafe_ops)
+                     for inputs, function, outputs in opened)
     return dataclasses.replace(main, custom=custom[0]) if custom else main
 
 

@@ -17,7 +17,6 @@ from ig_tf.run.fields import Fields
 from ig_tf.run.job_folder import ABOUT, SUMMARY, JobFolder
 from ig_tf.run.progress import Meter
 from ig_tf.run.records import Record
-from ig_tf.run.results import write_file
 from ig_tf.run.results_json import about_row
 from ig_tf.run.results_values import dump, load
 from ig_tf.run.summary import Summary
@@ -316,9 +315,8 @@ def _finish(context, folder, missing, seconds):
                "shards_done_before": len(notes) - len(missing), "seconds": round(seconds, 3),
                "records_per_second": round(now / seconds, 2), "output": folder.path}
     if summary["complete"]:
-        write_file(folder.results(ABOUT),
-                   dump(about_row(attribute.about(context.loaded)), indent=1))
-        write_file(folder.results(SUMMARY), dump(_summary(folder, len(notes)), indent=1))
+        folder.write(ABOUT, dump(about_row(attribute.about(context.loaded)), indent=1))
+        folder.write(SUMMARY, dump(_summary(folder, len(notes)), indent=1))
         folder.succeed(_manifest(context, totals, notes, seconds))
     return summary
 

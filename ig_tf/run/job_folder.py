@@ -18,10 +18,11 @@ import os
 import shutil
 import time
 
-from ig_tf.errors import JobError
+from ig_tf.errors import JobError, ResultsError
 from ig_tf.run.results import write_file
 from ig_tf.run.results_values import dump
 
+KEPT = "Finished shards are kept: run the same command again."
 MANIFEST, ABOUT, SUMMARY = "_SUCCESS", "_about.json", "_summary.json"
 _OWN = ("_dead_letters", ABOUT, SUMMARY, MANIFEST, "_job")
 _NOTES = ("shards", "summaries")  # in _job, a file per shard
@@ -113,7 +114,7 @@ class JobFolder:
         """What the file system refuses is said as an error of the job."""
         try:
             yield
-        except OSError as error:
+        except (OSError, ResultsError) as error:
             raise JobError(f"{self.path!r} cannot be changed: {error}") from error
 
     def sweep(self):
@@ -151,9 +152,20 @@ class JobFolder:
 
     def finish(self, number, note, summary):
         """Notes that a shard is finished; its file has to be there already."""
-        write_file(self._job("summaries", f"{number:05d}.json"), dump(summary))
-        write_file(self._job("shards", f"{number:05d}.json"), dump(note))
+        self.write(self._job("summaries", f"{number:05d}.json"), dump(summary))
+        self.write(self._job("shards", f"{number:05d}.json"), dump(note))
         return note
+
+    def write(self, path, data):
+        """Writes one of the folder's own files.
+
+        Raises:
+          JobError: it cannot be written.
+        """
+        try:
+            write_file(self.results(path), data)
+        except ResultsError as error:
+            raise JobError(f"{error}. {KEPT}") from error
 
     def note(self, number):
         """The note of a shard, or None: not finished."""
@@ -173,7 +185,7 @@ class JobFolder:
 
     def succeed(self, manifest):
         """Writes the manifest: everything is there."""
-        write_file(self.results(MANIFEST), dump(manifest, indent=1) + b"\n")
+        self.write(MANIFEST, dump(manifest, indent=1) + b"\n")
 
     def reopen(self):
         """Takes the manifest away while shards are missing."""

@@ -11,10 +11,12 @@ import dataclasses
 import hashlib
 import itertools
 import os
+import secrets
 
 from ig_tf.errors import JobError, RecordError
 from ig_tf.run import records, results, shard_files, summary, tables
 from ig_tf.run.ahead import ahead
+from ig_tf.run.job_folder import KEPT
 from ig_tf.run.results_files import sync
 from ig_tf.run.results_values import dump
 
@@ -113,8 +115,7 @@ class Worker:
                             whole.add(result, kept)
             size, digest = checksum(path)
         except OSError as error:
-            raise JobError(f"{path}: cannot be written: {error}. Finished shards are kept: run the "
-                           "same command again.") from error
+            raise JobError(f"{path}: cannot be written: {error}. {KEPT}") from error
         return self._folder.finish(shard.number, {
             "file": name, "records": shard.stop - shard.start, "rows": statuses.total(),
             "statuses": dict(sorted(statuses.items())), "dead_letters": failed, "bytes": size,
@@ -241,10 +242,14 @@ def _letter(position, file, item, failure):
 
 @contextlib.contextmanager
 def _aside(path):
-    """A name for a file that gets its own one when it is whole and on the disk."""
+    """A name for a file that gets its own one when it is whole and on the disk.
+
+    Two machines of a cluster may write the same shard (one was given up, and is not dead), and
+    their process ids may be equal: in containers they are small.
+    """
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
-    aside = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
+    aside = os.path.join(folder, f".{name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         yield aside
         with open(aside, "rb+") as file:

@@ -6,6 +6,8 @@ executor, a lost Python worker) is a shard that is written aside and renamed, so
 """
 
 import dataclasses
+import functools
+import gc
 import os
 import sys
 
@@ -62,7 +64,16 @@ def _run(spark, context, missing, meter):
 def answered(given):
     """Answers a shard in a Python worker, where the model is loaded once; its records' number."""
     from ig_tf.run import engine_worker
-    return engine_worker.answered(*given)
+    records = engine_worker.answered(*given)
+    _keep_what_is_loaded()
+    return records
+
+
+@functools.cache
+def _keep_what_is_loaded():
+    """Spark looks for garbage after every task: half a second through all that TensorFlow has."""
+    gc.collect()
+    gc.freeze()
 
 
 def _short(error):
