@@ -9,6 +9,7 @@ import numpy as np
 from ig_tf.errors import ArtifactError, IgTfError, RecordError
 from ig_tf.run import metadata as records
 from ig_tf.run import outside_ops, sparse, targets
+from ig_tf.run.alike import Alike
 
 SIGNATURE = "attributions"
 read_metadata = records.read
@@ -80,13 +81,16 @@ class Artifact:
         more. Scalars, which belong to all, are those of the first.
 
         Args:
-          rows: one dictionary per example.
+          rows: one dictionary per example; or `Alike`, where examples lie along axis 0.
           chosen: {input: array [examples, ...], or [1, ...] for all} of what a request chooses.
         """
         missing = max((self.examples or 0) - len(rows), 0)
-        filled = [*rows, *[rows[-1]] * missing]
-        batch = {name: rows[0][name] if self.scalar(name) else stacked(
-            [row[name] for row in filled], self.axis(name)) for name in rows[0]}
+        if isinstance(rows, Alike):
+            batch = rows.filled(missing)
+        else:
+            filled = [*rows, *[rows[-1]] * missing]
+            batch = {name: rows[0][name] if self.scalar(name) else stacked(
+                [row[name] for row in filled], self.axis(name)) for name in rows[0]}
         for name, array in dict(chosen).items():
             more = missing if len(array) == len(rows) else 0
             batch[name] = np.concatenate([array, np.repeat(array[-1:], more, 0)])

@@ -5,7 +5,7 @@ import functools
 
 from ig_tf.errors import RecordError
 from ig_tf.run import artifact as artifacts
-from ig_tf.run import answers, choices, parsing, records, requests, results, sparse, targets
+from ig_tf.run import answers, blocks, choices, parsing, records, requests, results, sparse, targets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +80,21 @@ class Explainer:
         made = {key: functools.cache(folds) for key, folds in made.items()}
         return [functools.partial(self._results, one, made[id(answer)], row, rung)
                 for one, (answer, row, rung) in zip(group, found)]
+
+    def block(self, table, group):
+        """Explains records by column.
+
+        Args:
+          table: the `by_column.Table` that they are from.
+          group: some of one `Alike` of it, no more than a request takes.
+
+        Returns:
+          The `Block`.
+
+        Raises:
+          RecordError: TensorFlow refuses the batch.
+        """
+        return blocks.Block(self, table, group, requests.first(self.loaded, group, group.chosen))
 
     def _folds(self, answer):
         """`Rows` of an answer: one, or one for each explained number of a record."""

@@ -8,12 +8,12 @@ import base64
 import collections
 import contextlib
 import dataclasses
+import functools
 import hashlib
-import itertools
 import os
 
 from ig_tf.errors import JobError, RecordError
-from ig_tf.run import records, results, shard_files, summary, tables
+from ig_tf.run import by_column, records, results, shard_files, summary, tables
 from ig_tf.run.ahead import ahead
 from ig_tf.run.results_files import sync
 from ig_tf.run.results_values import dump
@@ -72,6 +72,8 @@ class Worker:
 
     def __init__(self, folder, stream, explainer, fields, kept, format, form, batch_size, skip,
                  said):
+        self._by_column = by_column.ByColumn(explainer, fields, kept)
+        self._columns = shard_files.takes_blocks(format, form)
         self._folder, self._stream, self._explainer = folder, stream, explainer
         self._fields, self._kept, self._format, self._form = fields, kept, format, form
         self._batch, self._skip, self._said = batch_size, skip, said
@@ -95,22 +97,25 @@ class Worker:
                 os.unlink(dead)  # of a run that was killed
             with _aside(path) as aside, contextlib.ExitStack() as letters, contextlib.closing(
                     ahead(self._answered(shard))) as answered:
-                with opener(aside) as write:
-                    for position, file, item, found, kept in itertools.chain.from_iterable(
-                            answered):
-                        if isinstance(found, Failure):
-                            if not failed:
-                                letter = letters.enter_context(_aside(dead))
-                                letters_file = letters.enter_context(open(letter, "wb"))
-                            failed += 1
-                            letters_file.write(_letter(position, file, item, found))
-                            found = (self._without(position, item, found),)
-                        else:
-                            found = found()
-                        for result in found:
-                            write(position, result, kept)
-                            statuses[result.status] += 1
-                            whole.add(result, kept)
+                with opener(aside) as writer:
+                    for window in answered:
+                        if isinstance(window, _Blocks):
+                            window.add_to(writer, statuses, whole)
+                            continue
+                        for position, file, item, found, kept in window:
+                            if isinstance(found, Failure):
+                                if not failed:
+                                    letter = letters.enter_context(_aside(dead))
+                                    letters_file = letters.enter_context(open(letter, "wb"))
+                                failed += 1
+                                letters_file.write(_letter(position, file, item, found))
+                                found = (self._without(position, item, found),)
+                            else:
+                                found = found()
+                            for result in found:
+                                writer.row(position, result, kept)
+                                statuses[result.status] += 1
+                                whole.add(result, kept)
             size, digest = checksum(path)
         except OSError as error:
             raise JobError(f"{path}: cannot be written: {error}. Finished shards are kept: run the "
@@ -121,31 +126,65 @@ class Worker:
             "sha256": digest}, whole.state())
 
     def _answered(self, shard):
-        """Yields windows, in the order of the input, of (position, file, item, found, kept).
-
-        Found is a Failure, or a function that gives the results.
-        """
+        """Yields windows, in the order of the input: `_Blocks`, or a list of (position, file, item,
+        found, kept), where found is a Failure, or a function that gives the results."""
         with contextlib.closing(ahead(self._windows(shard))) as windows:
-            for window, read in windows:
-                answers = self._window([one for one, _ in read])
-                done = []
-                for (position, file, item), found, (_, kept) in zip(window, answers, read):
-                    if isinstance(found, Failure) and not self._skip:
-                        yield done
-                        raise JobError(
-                            f"{file}: record {position} fails: {found.reason.rstrip('.')}. "
-                            "Finished shards are kept. With --on_error=skip it costs one row of "
-                            "status error.")
-                    done.append((position, file, item, found, kept))
+            for parts, table, read in windows:
+                count = sum(map(len, parts))
+                found = None if table is None else self._blocks(table)
+                if found is not None:
+                    yield _Blocks(table, found)
+                else:
+                    yield from self._singly(parts, read)
+                self._said(count, None)
+
+    def _singly(self, parts, read):
+        """Yields the records of a window, each looked at by itself."""
+        window = [one for part in parts for one in part.records()]
+        read = [self._read(*one) for one in window] if read is None else read
+        answers, done = self._window([one for one, _ in read]), []
+        for (position, file, item), found, (_, kept) in zip(window, answers, read):
+            if isinstance(found, Failure) and not self._skip:
                 yield done
-                self._said(len(window), None)
+                raise JobError(
+                    f"{file}: record {position} fails: {found.reason.rstrip('.')}. "
+                    "Finished shards are kept. With --on_error=skip it costs one row of "
+                    "status error.")
+            done.append((position, file, item, found, kept))
+        yield done
 
     def _windows(self, shard):
-        """Yields ([(position, file, item)], [(`Prepared` or Failure, pass-through values)])."""
-        stream = self._stream.range(shard.start, shard.stop)
+        """Yields ([`Part`], `Table`, None), or where the records make none ([`Part`], None,
+        [(`Prepared` or Failure, pass-through values)])."""
         batches = WINDOW if self._explainer.loaded.varied else 1
-        while window := list(itertools.islice(stream, batches * self._batch)):
-            yield window, [self._read(*one) for one in window]
+        start = shard.start
+        while start < shard.stop:
+            stop = min(shard.stop, start + batches * self._batch)
+            parts = list(self._stream.parts(start, stop))
+            table = self._by_column.table(parts) if self._columns else None
+            yield parts, table, None if table else [
+                self._read(*one) for part in parts for one in part.records()]
+            start = stop
+
+    def _blocks(self, table):
+        """The `Block`s of a window; None: a request was refused, so that the records have to be
+        looked at one by one."""
+        import tensorflow as tf
+        found, fixed = [], self._explainer.loaded.examples
+        for group in table.groups:
+            start = 0
+            while start < len(group):
+                asked = group.part(start, start + (fixed or self._batch))
+                try:
+                    found.append(self._explainer.block(table, asked))
+                except RecordError:
+                    return None
+                except tf.errors.ResourceExhaustedError:
+                    if not fixed:
+                        self._smaller(len(asked))
+                    return None
+                start += len(asked)
+        return found
 
     def _read(self, position, file, item):
         """(`Prepared` or Failure, pass-through values)."""
@@ -211,6 +250,41 @@ class Worker:
         if half < self._batch:
             self._batch = half
             self._said(0, f"out of memory with {size} records per request: {half} from here on")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Blocks:
+    """A window of records that all have results.
+
+    Attributes:
+      table: the `Table`.
+      blocks: every `Block`.
+    """
+
+    table: object
+    blocks: list
+
+    def add_to(self, writer, statuses, whole):
+        """Writes the results and counts them.
+
+        Args:
+          writer: a `shard_files.Writer`.
+          statuses: collections.Counter.
+          whole: a `summary.Summary`.
+        """
+        writer.blocks(self.blocks)
+        in_order = functools.partial(shard_files.in_order, self.blocks)
+        found = in_order([block.statuses for block in self.blocks])
+        statuses.update(found)
+        words = [block.words() for block in self.blocks]
+        whole.extend(
+            in_order([block.by_target(results.Target.named) for block in self.blocks]), found,
+            summary.Columns(
+                self.table.count,
+                {name: in_order([block.features[name].tolist() for block in self.blocks])
+                 for name in self.blocks[0].features},
+                in_order([own or [[]] * len(block) for own, block in zip(words, self.blocks)])
+                if any(words) else None, self.table.kept))
 
 
 def kept_values(values, names, where):

@@ -47,6 +47,17 @@ class Moments:
             self._total += scaled
             self._size += abs(scaled)
 
+    def extend(self, scores: Iterable[float]) -> None:
+        """As `append` for each."""
+        count, total, size = 0, self._total, self._size
+        for score in scores:
+            if math.isfinite(score):
+                scaled = score * _SCALE
+                count += 1
+                total += scaled
+                size += abs(scaled)
+        self.count, self._total, self._size = self.count + count, total, size
+
     def add(self, values: Iterable[float]) -> None:
         """Counts finite numbers; their own sum is exact."""
         scaled = [value * _SCALE for value in values]
@@ -157,6 +168,15 @@ class Column:
         self._waiting.append(score)
         if len(self._waiting) >= _TOGETHER:
             self._count()
+
+    def extend(self, scores: Iterable[float]) -> None:
+        """As `append` for each."""
+        self._waiting.extend(scores)
+        while len(self._waiting) >= _TOGETHER:
+            rest = self._waiting[_TOGETHER:]
+            del self._waiting[_TOGETHER:]
+            self._count()
+            self._waiting.extend(rest)
 
     def _count(self) -> None:
         values = np.array(self._waiting, np.float64)
