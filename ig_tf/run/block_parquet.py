@@ -1,4 +1,4 @@
-"""Blocks as batches of Arrow."""
+"""Blocks as tables of Arrow."""
 
 import numpy as np
 
@@ -6,19 +6,23 @@ from ig_tf.run import block_tables
 from ig_tf.run.block_tables import Lists
 
 
-def batch(block, schema, types, pyarrow):
-    """A `pyarrow.RecordBatch` of a block.
+def table(blocks, schema, types, pyarrow):
+    """A `pyarrow.Table` of blocks, in the order of the input.
 
     Args:
-      block: the `Block`.
+      blocks: every `Block` of some windows.
       schema: [(name, type)], as `tables.schema` has it.
       types: the same as a `pyarrow.Schema`.
       pyarrow: the module.
     """
-    found = block_tables.columns(block, schema)
-    return pyarrow.RecordBatch.from_arrays([
-        _array(found[field.name], field.type, len(block), pyarrow) for field in types],
-        schema=types)
+    found = block_tables.joined([block_tables.columns(block, schema) for block in blocks])
+    count = sum(map(len, blocks))
+    made = pyarrow.Table.from_arrays([
+        _array(found[field.name], field.type, count, pyarrow) for field in types], schema=types)
+    if all(block.whole for block in blocks):
+        return made
+    return made.take(np.argsort(np.concatenate([
+        np.array(block.group.places) + block.table.start for block in blocks])))
 
 
 def _array(column, kind, count, pyarrow):
@@ -29,11 +33,3 @@ def _array(column, kind, count, pyarrow):
         return pyarrow.ListArray.from_arrays(
             pyarrow.array(column.ends.astype(np.int32)), values, type=kind)
     return pyarrow.array(column.values, kind, mask=None if column.valid is None else ~column.valid)
-
-
-def in_order(blocks, batches, pyarrow):
-    """A table of all batches, in the order of their window."""
-    whole = pyarrow.Table.from_batches(batches)
-    if len(batches) == 1:
-        return whole
-    return whole.take(np.argsort(np.concatenate([block.group.places for block in blocks])))

@@ -65,6 +65,27 @@ def columns(block, schema):
     return found
 
 
+def joined(several):
+    """The columns of several blocks of one schema, one after the other."""
+    return {name: _joined([one[name] for one in several]) for name in several[0]}
+
+
+def _joined(columns):
+    first = columns[0]
+    if first is None or len(columns) == 1:
+        return first
+    values = np.concatenate([one.values for one in columns]) if isinstance(
+        first.values, np.ndarray) else [value for one in columns for value in one.values]
+    if isinstance(first, Lists):
+        before = np.cumsum([0, *(one.ends[-1] for one in columns[:-1])])
+        return Lists(values, np.concatenate([first.ends[:1], *(
+            one.ends[1:] + start for one, start in zip(columns, before))]))
+    if all(one.valid is None for one in columns):
+        return Some(values)
+    return Some(values, np.concatenate([
+        np.ones(len(one.values), bool) if one.valid is None else one.valid for one in columns]))
+
+
 def _finite(values):
     valid = np.isfinite(values)
     return Some(values, None if valid.all() else valid)

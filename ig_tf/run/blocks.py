@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from ig_tf.run import answers, pieces, targets
+from ig_tf.run import answers, pieces
 from ig_tf.run.results import EQUAL_SHARE, NUMBERS, TOLERANCE, PointScores
 from ig_tf.run.results_values import float_array
 from ig_tf.run.summaries import words_of
@@ -51,7 +51,7 @@ class Block:
 
     def __init__(self, explainer, table, group, answer):
         self.table, self.group, self._answer = table, group, answer
-        self.loaded, self._labels = explainer.loaded, explainer.labels
+        self.loaded, self._target_of = explainer.loaded, explainer.target_of
         self._vocabulary = explainer.vocabulary
 
     def __len__(self):
@@ -82,13 +82,9 @@ class Block:
         """`target_index` of each."""
         return self._answer["target_index"].tolist()
 
-    def target(self, index):
-        """The `Target` of records with such an index."""
-        return targets.of_row(self.loaded.metadata["target"], int(index), 0, self._labels)
-
     def by_target(self, function):
         """What function(`Target`) says of each record; it is asked once for each target."""
-        known = {index: function(self.target(index)) for index in {*self.indices}}
+        known = {index: function(self._target_of(int(index))) for index in {*self.indices}}
         return [known[index] for index in self.indices]
 
     @functools.cached_property
@@ -119,15 +115,17 @@ class Block:
         taken = np.arange(longest) < np.where(  # as a slice of a list takes them
             lengths < 0, np.maximum(lengths + longest, 0), lengths)[:, None]
         flat = tokens[taken].tolist()
-        if self._vocabulary or any(isinstance(token, bytes) for token in flat[:1]):
+        if {*map(type, flat)} == {bytes}:
+            flat = [token.decode("utf-8", "backslashreplace") for token in flat]
+        elif self._vocabulary or tokens.dtype == object:
             flat = [answers.token_of(token, self._vocabulary) for token in flat]
         ends = np.concatenate([[0], np.cumsum(taken.sum(1))])
         return PointColumn(name, "tokens", features, scores[taken], flat, ends)
 
     def words(self):
         """For each record [(word, attribution)] of its texts; None: there are none."""
-        found = [_words(point) for point in self.points if point.tokens is not None and any(
-            isinstance(token, str) for token in point.tokens)]
+        found = [_words(point) for point in self.points if point.tokens is not None and
+                 np.diff(point.ends).max() > 1 and str in {*map(type, point.tokens)}]
         return [[*itertools.chain(*row)] for row in zip(*found)] if found else None
 
 

@@ -50,6 +50,9 @@ class ByColumn:
       explainer: an `Explainer`.
       fields: `Fields`.
       kept: {pass-through column: type}.
+
+    Attributes:
+      fits: whether there may be tables at all.
     """
 
     def __init__(self, explainer, fields, kept):
@@ -59,7 +62,7 @@ class ByColumn:
             spec.dtype, None if spec.shape.rank is None else spec.shape.as_list()[1:])
             for name, spec in loaded.inputs.items()}
         # One row of results for each record, of one request, and axes that begin with the batch.
-        self._fits = not loaded.folded and explainer.row_error is None and not any(
+        self.fits = not loaded.folded and explainer.row_error is None and not any(
             one is None or loaded.axis(name) or loaded.scalar(name)
             for name, one in self._inputs.items())
 
@@ -69,7 +72,7 @@ class ByColumn:
         Args:
           parts: its `Part`s.
         """
-        columns = _joined(parts) if self._fits else None
+        columns = _joined(parts) if self.fits else None
         if not columns:
             return None
         start, count = parts[0].position, sum(map(len, parts))
@@ -232,7 +235,8 @@ def _texts(column):
     if not all(issubclass(one, (str, bytes)) for one in types):
         return None
     try:
-        values = [value.encode("utf-8") if isinstance(value, str) else value for value in values]
+        values = [*map(str.encode, values)] if types == {str} else [
+            value.encode("utf-8") if isinstance(value, str) else value for value in values]
     except UnicodeEncodeError:
         return None
     array = np.empty(len(values), object)

@@ -10,7 +10,7 @@ from ig_tf.run import block_examples, block_json, block_parquet, long_form, read
 from ig_tf.run.results_json import row_of
 from ig_tf.run.results_values import dump, plain
 
-_TOGETHER = 256  # rows that Parquet encodes at once
+_TOGETHER = 1024  # rows that Parquet encodes at once
 _ELEMENTS = 1 << 22  # of scores, at most: larger rows are encoded sooner
 
 
@@ -71,42 +71,44 @@ def _parquet(path, schema, rows):
     types = {**scalars, **{name: pyarrow.list_(inner) for name, inner in lists.items()}}
     columns = pyarrow.schema([(name, types[kind]) for name, kind in schema])
     with pyarrow.parquet.ParquetWriter(path, columns, compression="zstd") as writer:
-        waiting = _Waiting(lambda rows: pyarrow.Table.from_pydict(
-            {name: [row.get(name) for row in rows] for name, _ in schema}, columns),
+        waiting = _Waiting(
+            lambda rows: pyarrow.Table.from_pydict(
+                {name: [row.get(name) for row in rows] for name, _ in schema}, columns),
+            lambda blocks: block_parquet.table(blocks, schema, columns, pyarrow),
             lambda tables: writer.write_table(pyarrow.concat_tables(tables)))
 
         def write(position, result, kept):
             waiting.rows(rows(position, result, kept),
                          sum(point.scores.size for point in result.points))
 
-        def write_blocks(blocks):
-            batches = [block_parquet.batch(block, schema, columns, pyarrow) for block in blocks]
-            waiting.table(block_parquet.in_order(blocks, batches, pyarrow), sum(
-                point.scores.size for block in blocks for point in block.points))
-        yield Writer(write, write_blocks if rows is wide else None)
+        yield Writer(write, waiting.blocks if rows is wide else None)
         waiting.flush()
 
 
 class _Waiting:
-    """Rows that Parquet encodes together, as tables and as single rows, in their order.
+    """What Parquet encodes together: blocks and single rows, in their order.
 
     Args:
-      table_of: function(list of rows) -> table.
+      of_rows, of_blocks: function(list of them) -> table.
       write: function(list of tables) writes them as one.
     """
 
-    def __init__(self, table_of, write):
-        self._table_of, self._write = table_of, write
-        self._rows, self._tables, self._count, self._size = [], [], 0, 0
+    def __init__(self, of_rows, of_blocks, write):
+        self._of_rows, self._of_blocks, self._write = of_rows, of_blocks, write
+        self._rows, self._blocks, self._tables, self._count, self._size = [], [], [], 0, 0
 
     def rows(self, rows, size):
+        """Takes rows with so many scores."""
+        self._end_blocks()
         self._rows.extend(rows)
         self._more(len(rows), size)
 
-    def table(self, table, size):
+    def blocks(self, blocks):
+        """Takes a window."""
         self._end_rows()
-        self._tables.append(table)
-        self._more(len(table), size)
+        self._blocks.extend(blocks)
+        self._more(sum(map(len, blocks)), sum(
+            point.scores.size for block in blocks for point in block.points))
 
     def _more(self, count, size):
         self._count += count
@@ -116,12 +118,18 @@ class _Waiting:
 
     def _end_rows(self):
         if self._rows:
-            self._tables.append(self._table_of(self._rows))
+            self._tables.append(self._of_rows(self._rows))
             self._rows = []
+
+    def _end_blocks(self):
+        if self._blocks:
+            self._tables.append(self._of_blocks(self._blocks))
+            self._blocks = []
 
     def flush(self):
         """Writes what there is."""
         self._end_rows()
+        self._end_blocks()
         if self._tables:
             self._write(self._tables)
         self._tables, self._count, self._size = [], 0, 0

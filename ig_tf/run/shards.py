@@ -10,10 +10,11 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import math
 import os
 
 from ig_tf.errors import JobError, RecordError
-from ig_tf.run import by_column, records, results, shard_files, summary, tables
+from ig_tf.run import by_column, records, results, shard_files, sources, summary, tables
 from ig_tf.run.ahead import ahead
 from ig_tf.run.results_files import sync
 from ig_tf.run.results_values import dump
@@ -21,6 +22,9 @@ from ig_tf.run.results_values import dump
 # Batches that are read before they are answered, where shapes vary: records of equal shapes go
 # together. One window is read, one answered and one written at a time.
 WINDOW = 4
+# Where all records have one shape: as many as have so many numbers, so that what is done once for a
+# window costs little.
+_NUMBERS, _MOST = 1 << 18, 16
 
 _REASON = 2_000
 
@@ -73,7 +77,7 @@ class Worker:
     def __init__(self, folder, stream, explainer, fields, kept, format, form, batch_size, skip,
                  said):
         self._by_column = by_column.ByColumn(explainer, fields, kept)
-        self._columns = shard_files.takes_blocks(format, form)
+        self._columns = self._by_column.fits and shard_files.takes_blocks(format, form)
         self._folder, self._stream, self._explainer = folder, stream, explainer
         self._fields, self._kept, self._format, self._form = fields, kept, format, form
         self._batch, self._skip, self._said = batch_size, skip, said
@@ -130,13 +134,22 @@ class Worker:
         found, kept), where found is a Failure, or a function that gives the results."""
         with contextlib.closing(ahead(self._windows(shard))) as windows:
             for parts, table, read in windows:
-                count = sum(map(len, parts))
-                found = None if table is None else self._blocks(table)
-                if found is not None:
-                    yield _Blocks(table, found)
-                else:
-                    yield from self._singly(parts, read)
-                self._said(count, None)
+                yield from self._answers(parts, table, read)
+                self._said(sum(map(len, parts)), None)
+
+    def _answers(self, parts, table, read):
+        """As `_answered`, of one window; what is refused is looked at batch by batch."""
+        if table is not None:
+            found = self._blocks(table)
+            if found is not None:
+                yield _Blocks(table, found)
+                return
+            smaller = list(sources.cut(parts, self._least()))
+            if len(smaller) > 1:
+                for some in smaller:
+                    yield from self._answers(some, self._by_column.table(some), None)
+                return
+        yield from self._singly(parts, read)
 
     def _singly(self, parts, read):
         """Yields the records of a window, each looked at by itself."""
@@ -156,15 +169,32 @@ class Worker:
     def _windows(self, shard):
         """Yields ([`Part`], `Table`, None), or where the records make none ([`Part`], None,
         [(`Prepared` or Failure, pass-through values)])."""
-        batches = WINDOW if self._explainer.loaded.varied else 1
         start = shard.start
         while start < shard.stop:
-            stop = min(shard.stop, start + batches * self._batch)
-            parts = list(self._stream.parts(start, stop))
+            least = self._least()
+            stop = min(shard.stop, start + least * self._batches())
+            parts, start = list(self._stream.parts(start, stop)), stop
             table = self._by_column.table(parts) if self._columns else None
-            yield parts, table, None if table else [
-                self._read(*one) for part in parts for one in part.records()]
-            start = stop
+            if table is not None:
+                yield parts, table, None
+                continue
+            for some in sources.cut(parts, least):  # what makes no columns may be in one of them
+                table = self._by_column.table(some) if self._columns else None
+                yield some, table, None if table else [
+                    self._read(*one) for part in some for one in part.records()]
+
+    def _least(self):
+        """Records of the smallest window."""
+        return self._batch * (WINDOW if self._explainer.loaded.varied else 1)
+
+    def _batches(self):
+        """So many times as many are read by column."""
+        loaded = self._explainer.loaded
+        if not self._columns or loaded.varied or self._batch % (loaded.examples or 1):
+            return 1
+        size = sum(math.prod(dim or 1 for dim in spec.shape.as_list())
+                   for spec in loaded.inputs.values())
+        return max(1, min(_MOST, _NUMBERS // (size * self._batch)))
 
     def _blocks(self, table):
         """The `Block`s of a window; None: a request was refused, so that the records have to be
@@ -172,11 +202,11 @@ class Worker:
         import tensorflow as tf
         found, fixed = [], self._explainer.loaded.examples
         for group in table.groups:
-            start = 0
+            answers, start = [], 0
             while start < len(group):
                 asked = group.part(start, start + (fixed or self._batch))
                 try:
-                    found.append(self._explainer.block(table, asked))
+                    answers.append(self._explainer.request(asked))
                 except RecordError:
                     return None
                 except tf.errors.ResourceExhaustedError:
@@ -184,6 +214,7 @@ class Worker:
                         self._smaller(len(asked))
                     return None
                 start += len(asked)
+            found += self._explainer.blocks(table, group, answers)
         return found
 
     def _read(self, position, file, item):

@@ -84,6 +84,24 @@ class Part:
         return self.chunk.columns(self.start, self.stop)
 
 
+def cut(parts, size):
+    """Yields lists of `Part`s of `size` records each, but for the last, of all in `parts`."""
+    found, left = [], size
+    for part in parts:
+        start = part.start
+        while start < part.stop:
+            stop = min(part.stop, start + left)
+            found.append(dataclasses.replace(
+                part, position=part.position + start - part.start, start=start, stop=stop))
+            left -= stop - start
+            start = stop
+            if not left:
+                yield found
+                found, left = [], size
+    if found:
+        yield found
+
+
 class Stream:
     """The records of several sources by their position in all of them; forward is cheap.
 
