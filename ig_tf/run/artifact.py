@@ -60,7 +60,7 @@ class Artifact:
                    None in _of_one(spec.shape, self.axis(name))
                    for name, spec in self.inputs.items())
 
-    @property
+    @functools.cached_property
     def examples(self):
         """The number of examples that every request must have, or None: any."""
         sizes = {spec.shape[self.axis(name)] for name, spec in self.inputs.items()
@@ -128,8 +128,9 @@ class Artifact:
 
 def _constant(array, dtype):
     import tensorflow as tf
-    values = array.tolist() if array.dtype == object else array
-    return tf.constant(values, dtype=dtype, shape=array.shape)
+    if array.dtype != object:
+        return tf.constant(array, dtype)
+    return tf.constant(array.tolist(), dtype, array.shape if not array.size else None)
 
 
 def stacked(values, axis=0):

@@ -35,17 +35,25 @@ def _entries(name, column, kind, count):
         wide = np.diff(column.ends)
         if kind == _FLOATS and len(column.values) and (wide == wide[0]).all():
             return _of_equal_sizes(key, column.values, int(wide[0]), count)
-        return [_entry(key, kind, column.values[start:stop])
-                for start, stop in itertools.pairwise(column.ends.tolist())]
+        rows = itertools.pairwise(column.ends.tolist())
+        if kind == _FLOATS:
+            return [_entry(key, kind, column.values[start:stop]) for start, stop in rows]
+        values = column.values.tolist() if isinstance(column.values, np.ndarray) else column.values
+        return _each([(*values[start:stop],) for start, stop in rows], key, kind)
     if kind == _FLOATS and isinstance(column.values, np.ndarray):
         found = _of_equal_sizes(key, column.values, 1, count)
         return found if column.valid is None else [
             one if valid else b"" for one, valid in zip(found, column.valid.tolist())]
     values = column.values.tolist() if isinstance(column.values, np.ndarray) else column.values
-    known = {} if kind == _FLOATS else {
-        value: b"" if value is None else _entry(key, kind, [value]) for value in {*values}}
-    return [known[value] for value in values] if known else [
-        b"" if value is None else _entry(key, kind, [value]) for value in values]
+    if kind != _FLOATS:
+        return _each([value if value is None else (value,) for value in values], key, kind)
+    return [b"" if value is None else _entry(key, kind, [value]) for value in values]
+
+
+def _each(rows, key, kind):
+    """The entry of each row, a tuple or None; what is there several times is made once."""
+    known = {row: b"" if row is None else _entry(key, kind, row) for row in {*rows}}
+    return [known[row] for row in rows]
 
 
 def _of_equal_sizes(key, values, size, count):

@@ -13,10 +13,11 @@ from ig_tf.run import choices, parsing, records, shortest
 from ig_tf.run.items import listed
 from ig_tf.run.results import NUMBERS
 from ig_tf.run.results_json import target_row, value_row
-from ig_tf.run.results_packed import is_large, pack
-from ig_tf.run.results_values import dump
+from ig_tf.run.results_packed import MOST_LISTED
+from ig_tf.run.results_values import decoded, dump
 
 _SHORT = 64  # characters: no text of fewer is a picture
+_SPLICED = 32  # numbers of an array that stand in the template one by one, at most
 
 
 class Lines:
@@ -69,9 +70,9 @@ class Lines:
         self._texts.append("%s")
         self._columns.append(texts)
 
-    def _named(self, columns):
-        """{name: texts} as the inside of an object."""
-        for place, (name, texts) in enumerate(columns.items()):
+    def _named(self, columns, before=0):
+        """{name: texts} as the inside of an object, behind so many names."""
+        for place, (name, texts) in enumerate(columns.items(), before):
             self._fixed(f'{", " if place else ""}{_text(name)}: ')
             self._column(texts)
 
@@ -82,24 +83,45 @@ class Lines:
             self._fixed(', "shape": ')
             if point.tokens is None:
                 self._fixed(_text(list(point.scores.shape[1:])) + ', "scores": ')
-                self._column(_arrays(point.scores))
+                self._arrays(point.scores)
             else:
                 self._of_tokens(point)
             self._fixed("}")
 
     def _of_tokens(self, point):
         rows, inner = [*point.rows()], list(point.scores.shape[1:])
-        self._column([_text([stop - start, *inner]) for start, stop in rows])
+        lengths, size = np.diff(point.ends), math.prod(inner)
+        most = int(lengths.max())
+        if most == lengths.min() and 0 < most * size <= _SPLICED:  # an array like others
+            self._fixed(_text([most, *inner]) + ', "scores": ')
+            self._arrays(point.scores.reshape(len(rows), most, *inner))
+            self._fixed(', "tokens": ')
+            self._spliced("[" + ", ".join(["%s"] * most) + "]", _each(point.tokens), most)
+            return
+        self._column(_each(lengths.tolist(), lambda length: _text([length, *inner])))
         self._fixed(', "scores": ')
-        size = math.prod(inner)
-        if any(is_large(point.scores[start:stop]) for start, stop in rows):
+        if most * size > MOST_LISTED:
             self._column([_text(value_row(point.scores[start:stop])) for start, stop in rows])
         elif size:
             self._column(_joined(_arrays(point.scores), rows))
         else:
             self._column([_text(point.scores[start:stop].tolist()) for start, stop in rows])
         self._fixed(', "tokens": ')
-        self._column(_joined([*map(_text, point.tokens)], rows))
+        self._column(_joined(_each(point.tokens), rows))
+
+    def _arrays(self, array):
+        """The rows of an array, [rows, ...], as `value_row` has them."""
+        shape = array.shape[1:]
+        size = math.prod(shape)
+        if not _is_listed(array) or size > _SPLICED:
+            self._column(_arrays(array))
+            return
+        self._spliced(_template(shape), _singly(array), size)
+
+    def _spliced(self, template, texts, size):
+        """Texts of single numbers, so many of each row, in their places of a template."""
+        self._texts.append(template)
+        self._columns.extend(texts[place::size] for place in range(size))
 
     def _inputs(self):
         """What the caller sent, as `explain` shows it of one record."""
@@ -110,8 +132,13 @@ class Lines:
                 not name.startswith(choices.OF_POINT))}
         if not any(_is_example(array, given) for array in arrays.values()):
             self._fixed("{")
-            self._named({**{name: _input(array) for name, array in arrays.items()},
-                         **{name: _shown(values) for name, values in others.items()}})
+            for place, (name, array) in enumerate(arrays.items()):
+                self._fixed(f'{", " if place else ""}{_text(name)}: ')
+                if array.dtype == object:
+                    self._column(_input(array))
+                else:
+                    self._arrays(array)
+            self._named({name: _shown(values) for name, values in others.items()}, len(arrays))
             self._fixed("}")
             return
         found = [_parsed({name: array[place] for name, array in arrays.items()}, given)
@@ -125,6 +152,12 @@ class Lines:
 
 def _text(value):
     return dump(value).decode("ascii")
+
+
+def _each(values, text=_text):
+    """The text of each value; what is there several times is asked for once."""
+    known = {value: text(value) for value in {*values}}
+    return [known[value] for value in values]
 
 
 def _joined(texts, rows):
@@ -141,25 +174,38 @@ def _numbers(array, count=0):
     return [repr(value) if math.isfinite(value) else "null" for value in array.tolist()]
 
 
+def _is_listed(array):
+    """Whether the rows of an array become lists of numbers by `_singly`."""
+    size = math.prod(array.shape[1:])
+    return array.dtype.kind in "iuf" and array.dtype.itemsize <= 8 and 0 < size <= MOST_LISTED
+
+
+def _singly(array):
+    """The text of each number of an array."""
+    flat = array.ravel()
+    if flat.dtype.kind == "f":
+        return _numbers(shortest.decimals(flat) if flat.dtype.itemsize < 8 else flat)
+    return repr(flat.tolist())[1:-1].split(", ") if flat.size else []
+
+
+def _template(shape):
+    """The JSON of an array of such a shape, with %s for its numbers."""
+    return json.dumps(np.zeros(shape, np.int64).tolist()).replace("0", "%s")
+
+
 def _arrays(array):
     """The text of each row of an array, [rows, ...], as `value_row` has it of one."""
     shape = array.shape[1:]
-    size, kind = math.prod(shape), array.dtype.kind
-    if kind not in "iuf" or array.dtype.itemsize > 8 or size == 0:
+    size = math.prod(shape)
+    if not _is_listed(array):
         return [_text(value_row(np.asarray(row))) for row in array]
-    if is_large(array[:1].ravel()):
-        return [_text(pack(row)) for row in array]
-    if kind == "f":
-        texts = _numbers(shortest.decimals(array.ravel()) if array.dtype.itemsize < 8
-                         else array.ravel())
-    else:
-        texts = repr(array.ravel().tolist())[1:-1].split(", ") if array.size else []
+    texts = _singly(array)
     if not shape:
         return texts
     places = range(0, len(texts), size)
     if len(shape) == 1:
         return _joined(texts, [(place, place + size) for place in places])
-    template = json.dumps(np.zeros(shape, np.int64).tolist()).replace("0", "%s")
+    template = _template(shape)
     return [template % (*texts[place:place + size],) for place in places]
 
 
@@ -171,7 +217,7 @@ def _values(values):
     if types == {float}:
         return [repr(value) if math.isfinite(value) else "null" for value in values]
     if types == {str}:
-        return [*map(_text, values)]
+        return _each(values)
     return [_text(value_row(value)) for value in values]
 
 
@@ -184,18 +230,17 @@ def _shown(values):
 
 
 def _input(array):
-    if array.dtype != object:
-        return _arrays(array)
+    """The texts of an input of strings."""
     if array.ndim == 1:
-        return _shown([value.decode("utf-8", "backslashreplace") if len(value) < _SHORT else value
-                       for value in array.tolist()])
+        values = array.tolist()
+        return _shown(decoded(values) if max(map(len, values)) < _SHORT else values)
     return [_text(value_row(records.shown(row))) for row in array]
 
 
 def _is_example(array, given):
     """Whether an input is shown by its features: it was built from columns, or came serialized."""
     return array.dtype == object and array.ndim == 1 and (
-        None in given or any(isinstance(value, parsing.Built) for value in array.tolist()))
+        None in given or parsing.Built in {*map(type, array.tolist())})
 
 
 def _parsed(values, given):

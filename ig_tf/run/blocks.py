@@ -7,9 +7,8 @@ import math
 
 import numpy as np
 
-from ig_tf.run import answers, pieces
+from ig_tf.run import answers, pieces, results_values
 from ig_tf.run.results import EQUAL_SHARE, NUMBERS, TOLERANCE, PointScores
-from ig_tf.run.results_values import float_array
 from ig_tf.run.summaries import words_of
 
 
@@ -105,7 +104,8 @@ class Block:
 
     def _point(self, point):
         name, kind, features = point["name"], point["kind"], tuple(point["features"])
-        scores = float_array(self._answer[f"attributions/{name}"], name) + 0.0  # no sign of a zero
+        scores = results_values.float_array(self._answer[f"attributions/{name}"], name)
+        scores = scores + 0.0  # a zero has no sign
         tokens = self._answer.get(f"tokens/{name}")
         if tokens is None:
             kind = "pooled" if kind == "tokens" else kind  # for a baseline that was chosen
@@ -116,7 +116,7 @@ class Block:
             lengths < 0, np.maximum(lengths + longest, 0), lengths)[:, None]
         flat = tokens[taken].tolist()
         if {*map(type, flat)} == {bytes}:
-            flat = [token.decode("utf-8", "backslashreplace") for token in flat]
+            flat = results_values.decoded(flat)
         elif self._vocabulary or tokens.dtype == object:
             flat = [answers.token_of(token, self._vocabulary) for token in flat]
         ends = np.concatenate([[0], np.cumsum(taken.sum(1))])
