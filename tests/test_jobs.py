@@ -17,7 +17,7 @@ import tensorflow as tf
 import ig_tf
 from ig_tf.errors import JobError, RecordError
 from ig_tf.run import (
-    artifact, block_json, by_column, explain, job, job_folder, results, shards, tables)
+    answering, artifact, block_json, by_column, explain, job, job_folder, results, shards, tables)
 from tests import job_models
 
 COUNT = 53
@@ -304,7 +304,7 @@ def test_no_more_is_held_than_three_windows(asked, monkeypatch, by_columns):
     monkeypatch.setattr(job, "_tried", lambda *_: {"label": "int64"})
     job.run(dataclasses.replace(asked, batch_size=2, shard_records=100))
     assert len(written) == len(read) == COUNT
-    assert shards.WINDOW * 2 <= max(most) <= 3 * shards.WINDOW * 2
+    assert answering.WINDOW * 2 <= max(most) <= 3 * answering.WINDOW * 2
 
 
 def test_nothing_that_fits_is_said_before_anything_is_run(asked, tmp_path):
