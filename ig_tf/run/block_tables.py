@@ -4,6 +4,7 @@ A column is None (null in all rows), `Some` (a value per row) or `Lists`.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -42,8 +43,7 @@ class Lists:
 def columns(block, schema):
     """{name: column} of a block, for all columns of a schema (`tables.schema`)."""
     table, count = block.table, len(block)
-    found = {name: None for name, _ in schema}
-    types = dict(schema)
+    found, types = {}, dict(schema)
     found.update(
         id=Some(block.of(table.ids())), status=Some(block.statuses),
         position=Some(np.array(block.group.places, np.int64) + table.start),
@@ -62,7 +62,24 @@ def columns(block, schema):
         found.update(_point(point, types, count))
     for name, values in table.kept.items():
         found[name] = Some(block.of(values))
-    return found
+    return {name: found.get(name) for name in types}
+
+
+def rows(block, schema):
+    """The same as dictionaries of Python's values, one for each row."""
+    found = {name: _values(column, len(block)) for name, column in columns(block, schema).items()}
+    return [dict(zip(found, row)) for row in zip(*found.values())]
+
+
+def _values(column, count):
+    if column is None:
+        return [None] * count
+    values = column.values.tolist() if isinstance(column.values, np.ndarray) else column.values
+    if isinstance(column, Lists):
+        return [values[start:stop] for start, stop in itertools.pairwise(column.ends.tolist())]
+    if column.valid is None:
+        return values
+    return [value if valid else None for value, valid in zip(values, column.valid.tolist())]
 
 
 def joined(several):
