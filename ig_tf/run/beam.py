@@ -19,19 +19,17 @@ from ig_tf.run.job import Job
 
 try:
     import apache_beam
+    from apache_beam import DoFn, PTransform
     from apache_beam.options import pipeline_options
     from apache_beam.utils import shared
 except ImportError as missing:
-    apache_beam, _MISSING = None, missing
+    apache_beam, DoFn, PTransform, _MISSING = None, object, object, missing
 
 RUNNER = "DirectRunner"
 REFUSED = {"DaskRunner": "it ends with status 0 and writes nothing"}
 
-_PTransform, _DoFn = (object, object) if apache_beam is None else (
-    apache_beam.PTransform, apache_beam.DoFn)
 
-
-class Attribute(_PTransform):
+class Attribute(PTransform):
     """Records with their attributions: `records | Attribute(model=...)`.
 
     What comes in are dictionaries {name: value}, or serialized tf.Examples (bytes) where the model
@@ -77,7 +75,7 @@ class Attribute(_PTransform):
                 .with_output_types(dict))
 
 
-class _Explain(_DoFn):
+class _Explain(DoFn):
     """Batches of records to rows.
 
     Args:

@@ -26,15 +26,16 @@ def decimals(array):
     simple = (sizes > _LEAST) & (sizes < _MOST) & (np.frexp(sizes)[0] != 0.5)
     scale = np.floor(np.log10(np.where(simple, sizes, 1.0))).astype(np.int64)
     found = values.copy()
-    for digits in _DIGITS:
-        shift = digits - 1 - scale
-        up, down = _POWERS[22 + np.maximum(shift, 0)], _POWERS[22 + np.maximum(-shift, 0)]
-        shifted = values * up / down
-        whole = np.rint(shifted)
-        rounded = whole * down / up
-        gives = simple & (rounded.astype(np.float32) == flat)
-        simple &= ~gives | (np.abs(np.abs(shifted - whole) - 0.5) > _CLOSE)
-        found = np.where(gives, rounded, found)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for digits in _DIGITS:
+            shift = digits - 1 - scale
+            up, down = _POWERS[22 + np.maximum(shift, 0)], _POWERS[22 + np.maximum(-shift, 0)]
+            shifted = values * up / down
+            whole = np.rint(shifted)
+            rounded = whole * down / up
+            gives = simple & (rounded.astype(np.float32) == flat)
+            simple &= ~gives | (np.abs(np.abs(shifted - whole) - 0.5) > _CLOSE)
+            found = np.where(gives, rounded, found)
     rest = ~simple & (values != 0)
     if rest.any():
         found[rest] = _by_text(flat[rest])
