@@ -248,12 +248,26 @@ def _arrow(types, column):
         return Numbers(column.to_numpy(zero_copy_only=False))
     if types.is_string(kind) or types.is_binary(kind):
         return column.to_numpy(zero_copy_only=False).tolist()
-    if types.is_list(kind) and _is_number(types, kind.value_type):
-        inner = column.flatten()
-        sizes = np.diff(column.offsets.to_numpy())
-        if not inner.null_count and len(sizes) and (sizes == sizes[0]).all():
-            return Numbers(inner.to_numpy(zero_copy_only=False).reshape(len(sizes), sizes[0]))
+    if types.is_list(kind):
+        array = _nested(types, column)
+        if array is not None:
+            return Numbers(array)
     return column.to_pylist()
+
+
+def _nested(types, column):
+    """Lists of numbers, of as many axes as they have, as an array; None: they are none."""
+    shape, count = [len(column)], 1
+    while types.is_list(column.type):
+        sizes = np.diff(column.offsets.to_numpy())
+        column = column.flatten()
+        if column.null_count or not len(sizes) or (sizes != sizes[0]).any():
+            return None
+        shape.append(int(sizes[0]))
+        count *= int(sizes[0])
+    if not _is_number(types, column.type) or not count:
+        return None
+    return column.to_numpy(zero_copy_only=False).reshape(shape)
 
 
 def _is_number(types, kind):
