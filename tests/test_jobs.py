@@ -16,7 +16,8 @@ import tensorflow as tf
 
 import ig_tf
 from ig_tf.errors import JobError, RecordError
-from ig_tf.run import artifact, explain, job, job_folder, results, shards, tables
+from ig_tf.run import (
+    answering, artifact, block_json, by_column, explain, job, job_folder, results, shards, tables)
 from tests import job_models
 
 COUNT = 53
@@ -283,25 +284,44 @@ def test_two_machines_do_not_write_one_file(tmp_path, monkeypatch):
     assert path.read_bytes() == b"one" and [file.name for file in tmp_path.iterdir()] == ["part"]
 
 
-def test_no_more_is_held_than_three_windows(asked, monkeypatch):
+@pytest.mark.parametrize("by_columns", [True, False])
+def test_no_more_is_held_than_three_windows(asked, monkeypatch, by_columns):
     """Records that were read and not yet written, at most: what flat memory means.
 
-    One window is read, one answered, one written.
+    One window is read, one answered, one written; by column and one by one.
     """
     read, written, most = [], [], []
     prepared, row_of = explain.Explainer.prepared, shards.shard_files.row_of
+    table_of, made = by_column.ByColumn.table, block_json.Lines.made
+
+    def count(positions):
+        read.extend(positions)
+        most.append(len(read) - len(written))
 
     def counted(self, record):
-        read.append(record.position)
-        most.append(len(read) - len(written))
+        count([record.position])
         return prepared(self, record)
+
+    def table(self, parts):
+        found = table_of(self, parts) if by_columns else None
+        if found:
+            count(range(found.start, found.start + found.count))
+        return found
+
+    def lines(self):
+        found = made(self)
+        written.extend(found)
+        return found
 
     monkeypatch.setattr(explain.Explainer, "prepared", counted)
     monkeypatch.setattr(shards.shard_files, "row_of", lambda result: (
         written.append(result.id), row_of(result))[1])
+    monkeypatch.setattr(by_column.ByColumn, "table", table)
+    monkeypatch.setattr(block_json.Lines, "made", lines)
     monkeypatch.setattr(job, "_tried", lambda *_: {"label": "int64"})
     job.run(dataclasses.replace(asked, batch_size=2, shard_records=100))
-    assert len(written) == COUNT and shards.WINDOW * 2 <= max(most) <= 3 * shards.WINDOW * 2
+    assert len(written) == len(read) == COUNT
+    assert answering.WINDOW * 2 <= max(most) <= 3 * answering.WINDOW * 2
 
 
 def test_nothing_that_fits_is_said_before_anything_is_run(asked, tmp_path):

@@ -27,7 +27,7 @@ class Rows:
         self._features = [(key.partition("/")[2], _floats(value))
                           for key, value in sorted(answer.items())  # theirs differs by process
                           if key.startswith("features/")]
-        self._spread = _spreads(answer, loaded.metadata["points"])
+        self._spread = spreads(answer, loaded.metadata["points"])
         self._points = [_Point(point, answer, vocabulary) for point in loaded.metadata["points"]]
 
     def numbers(self, row):
@@ -81,13 +81,14 @@ class _Point:
         if self._tokens is not None:
             length = int(self._lengths[row])
             scores = scores[:length]
-            tokens = tuple(_token(token, self._vocabulary) for token in self._tokens[row][:length])
+            tokens = tuple(token_of(token, self._vocabulary)
+                           for token in self._tokens[row][:length])
         json = None if is_large(scores) else functools.partial(self._json, row, length)
         return results.PointScores.known(self._name, self._kind, scores, tokens, self._features,
                                          json)
 
 
-def _spreads(answer, points):
+def spreads(answer, points):
     """The `spread` of each row; None: the answer has none."""
     names = [point["name"] for point in points if f"spread/{point['name']}" in answer]
     if not names:
@@ -103,7 +104,8 @@ def _floats(array):
     return np.asarray(array, np.float64).tolist()
 
 
-def _token(token, vocabulary):
+def token_of(token, vocabulary):
+    """A token of an answer as text, or as an id without a word."""
     if isinstance(token, bytes):
         return token.decode("utf-8", "backslashreplace")
     if vocabulary and 0 <= token < len(vocabulary):

@@ -9,6 +9,7 @@ import numpy as np
 from ig_tf.errors import ArtifactError, IgTfError, RecordError
 from ig_tf.run import metadata as records
 from ig_tf.run import outside_ops, sparse, targets
+from ig_tf.run.alike import Alike
 
 SIGNATURE = "attributions"
 read_metadata = records.read
@@ -59,7 +60,7 @@ class Artifact:
                    None in _of_one(spec.shape, self.axis(name))
                    for name, spec in self.inputs.items())
 
-    @property
+    @functools.cached_property
     def examples(self):
         """The number of examples that every request must have, or None: any."""
         sizes = {spec.shape[self.axis(name)] for name, spec in self.inputs.items()
@@ -80,13 +81,16 @@ class Artifact:
         more. Scalars, which belong to all, are those of the first.
 
         Args:
-          rows: one dictionary per example.
+          rows: one dictionary per example; or `Alike`, where examples lie along axis 0.
           chosen: {input: array [examples, ...], or [1, ...] for all} of what a request chooses.
         """
         missing = max((self.examples or 0) - len(rows), 0)
-        filled = [*rows, *[rows[-1]] * missing]
-        batch = {name: rows[0][name] if self.scalar(name) else stacked(
-            [row[name] for row in filled], self.axis(name)) for name in rows[0]}
+        if isinstance(rows, Alike):
+            batch = rows.filled(missing)
+        else:
+            filled = [*rows, *[rows[-1]] * missing]
+            batch = {name: rows[0][name] if self.scalar(name) else stacked(
+                [row[name] for row in filled], self.axis(name)) for name in rows[0]}
         for name, array in dict(chosen).items():
             more = missing if len(array) == len(rows) else 0
             batch[name] = np.concatenate([array, np.repeat(array[-1:], more, 0)])
@@ -124,8 +128,9 @@ class Artifact:
 
 def _constant(array, dtype):
     import tensorflow as tf
-    values = array.tolist() if array.dtype == object else array
-    return tf.constant(values, dtype=dtype, shape=array.shape)
+    if array.dtype != object:
+        return tf.constant(array, dtype)
+    return tf.constant(array.tolist(), dtype, array.shape if not array.size else None)
 
 
 def stacked(values, axis=0):

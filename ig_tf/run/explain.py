@@ -3,9 +3,11 @@
 import dataclasses
 import functools
 
+import numpy as np
+
 from ig_tf.errors import RecordError
 from ig_tf.run import artifact as artifacts
-from ig_tf.run import answers, choices, parsing, records, requests, results, sparse, targets
+from ig_tf.run import answers, blocks, choices, parsing, records, requests, results, sparse, targets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +82,41 @@ class Explainer:
         made = {key: functools.cache(folds) for key, folds in made.items()}
         return [functools.partial(self._results, one, made[id(answer)], row, rung)
                 for one, (answer, row, rung) in zip(group, found)]
+
+    def blocks(self, table, group, answers):
+        """What answers say of records, by column.
+
+        Args:
+          table: the `by_column.Table` that they are from.
+          group: an `Alike` of it.
+          answers: those of `request` to its parts, in their order.
+
+        Returns:
+          A list of `Block`, one where all answers have the same shapes.
+        """
+        shapes = {repr([(key, value.shape[1:]) for key, value in one.items()]) for one in answers}
+        if len(answers) > 1 and len(shapes) == 1:
+            answers = [{key: np.concatenate([one[key] for one in answers]) for key in answers[0]}]
+        found, start = [], 0
+        for answer in answers:
+            part = group.part(start, start + len(answer["prediction"]))
+            found.append(blocks.Block(self, table, part, answer))
+            start += len(part)
+        return found
+
+    def request(self, group):
+        """The answer to some of an `Alike`, no more than a request takes: {key: array}.
+
+        Raises:
+          RecordError: TensorFlow refuses the batch.
+        """
+        return requests.first(self.loaded, group, group.chosen)
+
+    @functools.cached_property
+    def target_of(self):
+        """function(`target_index`) -> `Target` of a record that has one row."""
+        return functools.lru_cache(1 << 16)(lambda index: targets.of_row(
+            self.loaded.metadata["target"], index, 0, self.labels))
 
     def _folds(self, answer):
         """`Rows` of an answer: one, or one for each explained number of a record."""

@@ -7,6 +7,7 @@ import functools
 from ig_tf.errors import RecordError
 from ig_tf.run import artifact, images, parsing, sparse
 from ig_tf.run.choices import OF_POINT, TARGET
+from ig_tf.run.items import listed
 from ig_tf.run.records import Record
 from ig_tf.run.sources import IMAGE
 
@@ -67,6 +68,25 @@ class Fields:
                  if name not in given}
         return Record(record.position, {**given, **built}) if built else record
 
+    def of_columns(self, columns, start):
+        """As `of`, for records that lie beside each other, the first of them at `start`.
+
+        Args:
+          columns: {name: column}, as `Chunk.columns` has them.
+
+        Returns:
+          {name: column}; None: the records have to be looked at one by one.
+        """
+        if self.columns:
+            if None in columns or not {*self.columns.values()} <= {*columns}:
+                return None
+            columns = self._renamed(columns, "")
+        if None in columns or not any(name not in columns for name in self.loaded.inputs):
+            return columns
+        built = {name: _examples(spec, columns, start) for name, spec in self._parsed.items()
+                 if name not in columns}
+        return None if None in built.values() else {**columns, **built}
+
     def _with_images(self, record):
         where, given = f"record {record.position}", record.values
         if self.columns:
@@ -98,6 +118,16 @@ class Fields:
             return bytes(encoded)
         return images.pixels(encoded, spec, self.loaded.axis(name), f"{where}, input {name!r}",
                              self.image_range)
+
+
+def _examples(spec, columns, start):
+    """A column of serialized tf.Examples; None: a record makes none."""
+    rows = zip(*map(listed, columns.values()))
+    try:
+        return [spec.example(dict(zip(columns, row)), f"record {start + place}")
+                for place, row in enumerate(rows)]
+    except RecordError:
+        return None
 
 
 def columns_of(pairs):

@@ -12,7 +12,8 @@ import time
 
 from ig_tf.errors import JobError, RecordError
 from ig_tf.run import artifact as artifacts
-from ig_tf.run import attribute, images, libraries, shard_files, shards, sources, tables
+from ig_tf.run import (
+    answering, attribute, images, libraries, shard_files, shards, sources, tables)
 from ig_tf.run.fields import Fields
 from ig_tf.run.job_folder import ABOUT, SUMMARY, JobFolder
 from ig_tf.run.progress import Meter
@@ -224,7 +225,7 @@ def _tried(job, loaded, found):
         for number, item in zip(range(_TRIED), source.items()):
             try:
                 values = item.values()
-                given = shards.kept_values(values, job.keep, f"record {number}")
+                given = answering.kept_values(values, job.keep, f"record {number}")
                 explainer.prepared(fields.of(Record(number, values)))
             except RecordError as error:
                 wrong = wrong or error

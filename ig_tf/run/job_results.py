@@ -79,7 +79,7 @@ def _rows(folder, manifest, about):
     schema = dict(map(tuple, manifest["schema"]))
     for note in manifest["shards"]:
         path = os.path.join(folder, note["file"])
-        for number, item in enumerate(readers.FORMATS[kind](path), 1):
+        for number, item in enumerate(readers.items(kind, path), 1):
             with located(f"{path}, row {number}"):
                 yield _OF[kind](item.values(), schema, about)
 

@@ -78,8 +78,13 @@ def _unbased(raw):
         return None
 
 
-def example_features(raw):
-    """The features of a serialized tf.Example, for showing; {} if it is something else."""
+def example_features(raw, names=None):
+    """The features of a serialized tf.Example, for showing; {} if it is something else.
+
+    Args:
+      raw: its bytes.
+      names: of the features that are wanted; None: all.
+    """
     from google.protobuf import message
     from tensorflow.core.example import example_pb2
     example = example_pb2.Example()
@@ -89,6 +94,8 @@ def example_features(raw):
         return {}
     found = {}
     for name in sorted(example.features.feature):
+        if names is not None and name not in names:
+            continue
         feature = example.features.feature[name]
         values = list(getattr(feature, feature.WhichOneof("kind") or "bytes_list").value)
         values = [shown(value) for value in values]

@@ -22,7 +22,7 @@ def answered(loaded, values, chosen, row_error=None):
     Raises:
       RecordError: TensorFlow refuses the batch.
     """
-    answer = _first(loaded, values, chosen)
+    answer = first(loaded, values, chosen)
     found = [(answer, row, 0) for row in range(len(values))]
     if row_error is None:
         return found
@@ -59,7 +59,12 @@ def _is_over(answer, row, row_error):
                for one in zip(*columns))
 
 
-def _first(loaded, values, chosen):
+def first(loaded, values, chosen):
+    """The answer of the first request of a batch: {key: array [batch, ...]}.
+
+    Args:
+      loaded, values, chosen: as of `answered`; values may be `Alike`.
+    """
     if not any(chosen):
         return loaded.answer(values)
     targets = None

@@ -113,6 +113,14 @@ def _plain_bytes(value: bytes) -> Any:
     return {"base64": base64.b64encode(value).decode("ascii"), "media": media}
 
 
+def decoded(texts: list[bytes]) -> list[str]:
+    """UTF-8 as text; bytes that are none get escapes."""
+    try:
+        return [*map(bytes.decode, texts)]
+    except UnicodeDecodeError:
+        return [text.decode("utf-8", "backslashreplace") for text in texts]
+
+
 def token_of(token: Any) -> str | int:
     """A token as text or an integer; bytes that are no UTF-8 get escapes."""
     if isinstance(token, bytes):

@@ -2,14 +2,30 @@
 
 import contextlib
 import csv
+import dataclasses
+from collections.abc import Callable
 
 from ig_tf.errors import RecordError
-from ig_tf.run import long_form, readers, tables
+from ig_tf.run import block_examples, block_json, block_parquet, long_form, readers, tables
 from ig_tf.run.results_json import row_of
 from ig_tf.run.results_values import dump, plain
 
-_TOGETHER = 256  # rows that Parquet encodes at once
+_TOGETHER = 1024  # rows that Parquet encodes at once
 _ELEMENTS = 1 << 22  # of scores, at most: larger rows are encoded sooner
+
+
+@dataclasses.dataclass(frozen=True)
+class Writer:
+    """A file of a shard's results that is open.
+
+    Attributes:
+      row: function(position, `Result`, {pass-through column: value}) writes a result.
+      blocks: function(list of `Block`) writes all results of a window, in its order; None: the file
+        takes single results alone.
+    """
+
+    row: Callable
+    blocks: Callable | None = None
 
 
 @contextlib.contextmanager
@@ -24,7 +40,11 @@ def _jsonl(path, schema, rows):
                 return
             row = {"position": position, **row_of(result)}
             file.write(dump({**row, "kept": plain(kept)} if kept else row) + b"\n")
-        yield write
+
+        def write_blocks(blocks):
+            lines = in_order(blocks, [block_json.Lines(block).made() for block in blocks])
+            file.write(("\n".join(lines) + "\n").encode("ascii"))
+        yield Writer(write, write_blocks if rows is wide else None)
 
 
 @contextlib.contextmanager
@@ -38,7 +58,7 @@ def _csv(path, schema, rows):
             for one in rows(position, result, kept):
                 values = (plain(one.get(name)) for name, _ in schema)
                 writer.writerow(["" if value is None else value for value in values])
-        yield write
+        yield Writer(write)
 
 
 @contextlib.contextmanager
@@ -50,23 +70,69 @@ def _parquet(path, schema, rows):
                "bool": pyarrow.bool_()}
     types = {**scalars, **{name: pyarrow.list_(inner) for name, inner in lists.items()}}
     columns = pyarrow.schema([(name, types[kind]) for name, kind in schema])
-    waiting, size = [], 0
     with pyarrow.parquet.ParquetWriter(path, columns, compression="zstd") as writer:
-        def flush():
-            writer.write_table(pyarrow.Table.from_pydict(
-                {name: [row.get(name) for row in waiting] for name, _ in schema}, columns))
-            waiting.clear()
+        waiting = _Waiting(
+            lambda rows: pyarrow.Table.from_pydict(
+                {name: [row.get(name) for row in rows] for name, _ in schema}, columns),
+            lambda blocks: block_parquet.table(blocks, schema, columns, pyarrow),
+            lambda tables: writer.write_table(pyarrow.concat_tables(tables)))
 
         def write(position, result, kept):
-            nonlocal size
-            waiting.extend(rows(position, result, kept))
-            size += sum(point.scores.size for point in result.points)
-            if len(waiting) >= _TOGETHER or size > _ELEMENTS:
-                flush()
-                size = 0
-        yield write
-        if waiting:
-            flush()
+            waiting.rows(rows(position, result, kept),
+                         sum(point.scores.size for point in result.points))
+
+        yield Writer(write, waiting.blocks if rows is wide else None)
+        waiting.flush()
+
+
+class _Waiting:
+    """What Parquet encodes together: blocks and single rows, in their order.
+
+    Args:
+      of_rows, of_blocks: function(list of them) -> table.
+      write: function(list of tables) writes them as one.
+    """
+
+    def __init__(self, of_rows, of_blocks, write):
+        self._of_rows, self._of_blocks, self._write = of_rows, of_blocks, write
+        self._rows, self._blocks, self._tables, self._count, self._size = [], [], [], 0, 0
+
+    def rows(self, rows, size):
+        """Takes rows with so many scores."""
+        self._end_blocks()
+        self._rows.extend(rows)
+        self._more(len(rows), size)
+
+    def blocks(self, blocks):
+        """Takes a window."""
+        self._end_rows()
+        self._blocks.extend(blocks)
+        self._more(sum(map(len, blocks)), sum(
+            point.scores.size for block in blocks for point in block.points))
+
+    def _more(self, count, size):
+        self._count += count
+        self._size += size
+        if self._count >= _TOGETHER or self._size > _ELEMENTS:
+            self.flush()
+
+    def _end_rows(self):
+        if self._rows:
+            self._tables.append(self._of_rows(self._rows))
+            self._rows = []
+
+    def _end_blocks(self):
+        if self._blocks:
+            self._tables.append(self._of_blocks(self._blocks))
+            self._blocks = []
+
+    def flush(self):
+        """Writes what there is."""
+        self._end_rows()
+        self._end_blocks()
+        if self._tables:
+            self._write(self._tables)
+        self._tables, self._count, self._size = [], 0, 0
 
 
 @contextlib.contextmanager
@@ -85,7 +151,12 @@ def _tfrecord(path, schema, rows):
                             _add(example.features.feature[name], kinds.get(kind, "float_list"),
                                  row[name])
                     writer.write(example.SerializeToString())
-            yield write
+
+            def write_blocks(blocks):
+                for raw in in_order(blocks, [
+                        block_examples.serialized(block, schema) for block in blocks]):
+                    writer.write(raw)
+            yield Writer(write, write_blocks if rows is wide else None)
     except tf.errors.OpError as error:
         raise OSError(error.message) from error
 
@@ -97,12 +168,23 @@ def _add(feature, kind, value):
     getattr(feature, kind).value.extend(values)
 
 
+def in_order(blocks, rows):
+    """What all blocks of a window have of each row, in the order of the window."""
+    if len(blocks) == 1:
+        return rows[0]
+    found = [None] * sum(map(len, blocks))
+    for block, own in zip(blocks, rows):
+        for place, row in zip(block.group.places, own):
+            found[place] = row
+    return found
+
+
 def wide(position, result, kept):
     """A result as one row of `tables`."""
     return [tables.row(position, result, kept)]
 
 
-# format: (context manager(path, schema, rows) that gives function(position, result, kept), ending)
+# format: (context manager(path, schema, rows) that gives a `Writer`, ending)
 FORMATS = {"jsonl": (_jsonl, ".jsonl"), "parquet": (_parquet, ".parquet"),
            "tfrecord": (_tfrecord, ".tfrecord"), "csv": (_csv, ".csv")}
 # form: (function(artifact, {pass-through column: type}) -> schema,
@@ -114,12 +196,17 @@ def opener(name, form, loaded, kept):
     """How a shard is written.
 
     Returns:
-      (context manager(path) that gives function(position, result, kept), ending of the file).
+      (context manager(path) that gives a `Writer`, ending of the file).
     """
     opened, ending = FORMATS[name]
     schema, rows = FORMS[form]
     columns = schema(loaded, kept)
     return lambda path: opened(path, columns, rows), ending
+
+
+def takes_blocks(name, form):
+    """Whether such files take the results of a window by column."""
+    return form == "wide" and name != "csv"
 
 
 def require(name, form="wide"):

@@ -9,23 +9,15 @@ import collections
 import contextlib
 import dataclasses
 import hashlib
-import itertools
 import os
 import secrets
 
-from ig_tf.errors import JobError, RecordError
-from ig_tf.run import records, results, shard_files, summary, tables
+from ig_tf.errors import JobError
+from ig_tf.run import answering, shard_files, summary
 from ig_tf.run.ahead import ahead
 from ig_tf.run.job_folder import KEPT
 from ig_tf.run.results_files import sync
 from ig_tf.run.results_values import dump
-
-# Batches that are read before they are answered, where shapes vary: records of equal shapes go
-# together. One window is read, one answered and one written at a time.
-WINDOW = 4
-
-_REASON = 2_000
-
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
@@ -46,17 +38,6 @@ class Shard:
         return f"part-{self.number:05d}-of-{self.of:05d}{ending}"
 
 
-@dataclasses.dataclass(frozen=True)
-class Failure:
-    """Why a record has no attributions: in so many characters that a page can show it."""
-
-    reason: str
-
-    def __post_init__(self):
-        if len(self.reason) > _REASON:  # it quotes a value of megabytes
-            object.__setattr__(self, "reason", self.reason[:_REASON - 3] + "...")
-
-
 class Worker:
     """Answers shards with one loaded model.
 
@@ -74,9 +55,10 @@ class Worker:
 
     def __init__(self, folder, stream, explainer, fields, kept, format, form, batch_size, skip,
                  said):
-        self._folder, self._stream, self._explainer = folder, stream, explainer
-        self._fields, self._kept, self._format, self._form = fields, kept, format, form
-        self._batch, self._skip, self._said = batch_size, skip, said
+        self._folder, self._stream, self._loaded = folder, stream, explainer.loaded
+        self._kept, self._format, self._form, self._said = kept, format, form, said
+        self._answering = answering.Answering(explainer, fields, kept, batch_size, skip, said,
+                                              shard_files.takes_blocks(format, form))
 
     def run(self, shard):
         """Writes a shard's results, then the note that it is finished.
@@ -87,7 +69,7 @@ class Worker:
         Raises:
           JobError: a record failed, and none may; or a file cannot be written.
         """
-        opener, ending = shard_files.opener(self._format, self._form, self._explainer.loaded,
+        opener, ending = shard_files.opener(self._format, self._form, self._loaded,
                                             self._kept)
         name = shard.file(ending)
         path, dead = self._folder.results(name), self._folder.dead_letters(shard.number)
@@ -97,22 +79,26 @@ class Worker:
                 os.unlink(dead)  # of a run that was killed
             with _aside(path) as aside, contextlib.ExitStack() as letters, contextlib.closing(
                     ahead(self._answered(shard))) as answered:
-                with opener(aside) as write:
-                    for position, file, item, found, kept in itertools.chain.from_iterable(
-                            answered):
-                        if isinstance(found, Failure):
-                            if not failed:
-                                letter = letters.enter_context(_aside(dead))
-                                letters_file = letters.enter_context(open(letter, "wb"))
-                            failed += 1
-                            letters_file.write(_letter(position, file, item, found))
-                            found = (self._without(position, item, found),)
-                        else:
-                            found = found()
-                        for result in found:
-                            write(position, result, kept)
-                            statuses[result.status] += 1
-                            whole.add(result, kept)
+                with opener(aside) as writer:
+                    for window in answered:
+                        if isinstance(window, answering.Blocks):
+                            window.add_to(writer, statuses, whole)
+                            continue
+                        for position, file, item, found, kept in window:
+                            if isinstance(found, answering.Failure):
+                                if not failed:
+                                    letter = letters.enter_context(_aside(dead))
+                                    letters_file = letters.enter_context(open(letter, "wb"))
+                                failed += 1
+                                letters_file.write(_letter(position, file, item, found))
+                                found = (
+                                    self._answering.without(position, item, found),)
+                            else:
+                                found = found()
+                            for result in found:
+                                writer.row(position, result, kept)
+                                statuses[result.status] += 1
+                                whole.add(result, kept)
             size, digest = checksum(path)
         except OSError as error:
             raise JobError(f"{path}: cannot be written: {error}. {KEPT}") from error
@@ -122,117 +108,12 @@ class Worker:
             "sha256": digest}, whole.state())
 
     def _answered(self, shard):
-        """Yields windows, in the order of the input, of (position, file, item, found, kept).
-
-        Found is a Failure, or a function that gives the results.
-        """
-        with contextlib.closing(ahead(self._windows(shard))) as windows:
-            for window, read in windows:
-                answers = self._window([one for one, _ in read])
-                done = []
-                for (position, file, item), found, (_, kept) in zip(window, answers, read):
-                    if isinstance(found, Failure) and not self._skip:
-                        yield done
-                        raise JobError(
-                            f"{file}: record {position} fails: {found.reason.rstrip('.')}. "
-                            "Finished shards are kept. With --on_error=skip it costs one row of "
-                            "status error.")
-                    done.append((position, file, item, found, kept))
-                yield done
-                self._said(len(window), None)
-
-    def _windows(self, shard):
-        """Yields ([(position, file, item)], [(`Prepared` or Failure, pass-through values)])."""
-        stream = self._stream.range(shard.start, shard.stop)
-        batches = WINDOW if self._explainer.loaded.varied else 1
-        while window := list(itertools.islice(stream, batches * self._batch)):
-            yield window, [self._read(*one) for one in window]
-
-    def _read(self, position, file, item):
-        """(`Prepared` or Failure, pass-through values)."""
-        try:
-            values = item.values()
-            where = f"record {position}"
-            kept = _typed(kept_values(values, self._kept, where), self._kept, where)
-        except RecordError as error:
-            return Failure(str(error)), {}
-        try:
-            return self._explainer.prepared(self._fields.of(records.Record(position, values))), kept
-        except RecordError as error:
-            return Failure(str(error)), kept
-
-    def _without(self, position, item, failure):
-        """The row of a record that has no attributions."""
-        try:
-            name = item.values().get(self._fields.columns.get("id", "id"), position)
-        except RecordError:
-            name = position
-        return results.Result(id=str(name), status="error", message=failure.reason)
-
-    def _window(self, read):
-        """What gives the results, or Failure, of each; those of equal shapes share requests."""
-        found, alike = list(read), {}
-        for place, one in enumerate(read):
-            if not isinstance(one, Failure):
-                alike.setdefault(repr(one.alike), []).append(place)
-        for places in alike.values():
-            while places:
-                size = self._explainer.loaded.examples or self._batch
-                now, places = places[:size], places[size:]
-                for place, answer in zip(now, self._answer([read[place] for place in now])):
-                    found[place] = answer
-        return found
-
-    def _answer(self, group):
-        """As `_window`, of one request; what is refused is halved."""
-        import tensorflow as tf
-        if len(group) > self._batch and not self._explainer.loaded.examples:
-            return self._halves(group)
-        try:
-            return self._explainer.answered(group)
-        except tf.errors.ResourceExhaustedError as error:
-            reason = f"out of memory: {error.message.strip().partition(chr(10))[0]}"
-            if self._explainer.loaded.examples:
-                raise JobError(f"{reason} (the model fixes {self._explainer.loaded.examples} "
-                               "examples per request, so that the batch cannot be halved).") from (
-                                   error)
-            self._smaller(len(group))
-        except RecordError as error:
-            reason = str(error)
-        if len(group) == 1:
-            return [Failure(reason)]
-        return self._halves(group)
-
-    def _halves(self, group):
-        middle = (len(group) + 1) // 2
-        return self._answer(group[:middle]) + self._answer(group[middle:])
-
-    def _smaller(self, size):
-        half = max(1, size // 2)
-        if half < self._batch:
-            self._batch = half
-            self._said(0, f"out of memory with {size} records per request: {half} from here on")
-
-
-def kept_values(values, names, where):
-    """{column: value} of the pass-through columns of a record.
-
-    Raises:
-      RecordError: a column is missing.
-    """
-    if not names:
-        return {}
-    given = records.example_features(values[None]) if None in values else values
-    missing = [name for name in names if name not in given]
-    if missing:
-        raise RecordError(f"{where} has no column {missing[0]!r}, which --keep names; it has "
-                          f"{', '.join(map(str, given)) or 'nothing'}.")
-    return {name: given[name] for name in names}
-
-
-def _typed(given, kept, where):
-    return {name: tables.as_type(value, kept[name], f"{where}, column {name!r}")
-            for name, value in given.items()}
+        """Yields what `Answering.answers` has of all records, in the order of the input."""
+        with contextlib.closing(ahead(self._answering.windows(
+                self._stream, shard.start, shard.stop))) as windows:
+            for parts, table, read in windows:
+                yield from self._answering.answers(parts, table, read)
+                self._said(sum(map(len, parts)), None)
 
 
 def _letter(position, file, item, failure):
@@ -268,6 +149,3 @@ def checksum(path):
         while part := file.read(1 << 20):
             digest.update(part)
         return file.tell(), digest.hexdigest()
-
-
-__all__ = ["Failure", "Shard", "Worker", "checksum", "kept_values"]

@@ -9,7 +9,7 @@ import os
 
 from ig_tf.errors import RecordError
 from ig_tf.run import images, readers
-from ig_tf.run.items import Item
+from ig_tf.run.items import Chunk, Item
 
 # ending: format. Compressed files end in .gz besides.
 ENDINGS = {".npz": "npz", ".jsonl": "jsonl", ".csv": "csv", ".tfrecord": "tfrecord",
@@ -30,53 +30,115 @@ class Source:
     files: tuple
     format: str
 
-    def items(self):
-        """Yields the items, always in the same order."""
+    def chunks(self):
+        """Yields the `Chunk`s, always in the same order."""
         if self.format != IMAGE:
             return readers.FORMATS[self.format](self.files[0])
-        return (Item({"id": os.path.basename(file), "path": file}, _image) for file in self.files)
+        return iter([Chunk(len(self.files), self._picture)])
+
+    def _picture(self, place):
+        file = self.files[place]
+        return Item({"id": os.path.basename(file), "path": file}, _image)
+
+    def items(self):
+        """Yields the items, always in the same order."""
+        for chunk in self.chunks():
+            yield from chunk.items()
 
     def count(self):
         """The number of items."""
-        if self.format == IMAGE:
-            return len(self.files)
-        return sum(1 for _ in self.items())
+        return sum(chunk.count for chunk in self.chunks())
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Some records of a chunk.
+
+    Attributes:
+      position: of the first of them in the whole input.
+      files: of the source: one, or one for each of its records.
+      first: position of the source's first record.
+      chunk: the `Chunk`.
+      start, stop: places in it.
+    """
+
+    position: int
+    files: tuple
+    first: int
+    chunk: Chunk
+    start: int
+    stop: int
+
+    def __len__(self):
+        return self.stop - self.start
+
+    def records(self):
+        """Yields (position, file, item)."""
+        for place in range(self.start, self.stop):
+            position = self.position + place - self.start
+            file = self.files[position - self.first] if len(self.files) > 1 else self.files[0]
+            yield position, file, self.chunk.item(place)
+
+    def columns(self):
+        """As `Chunk.columns` has them."""
+        return self.chunk.columns(self.start, self.stop)
+
+
+def cut(parts, size):
+    """Yields lists of `Part`s of `size` records each, but for the last, of all in `parts`."""
+    found, left = [], size
+    for part in parts:
+        start = part.start
+        while start < part.stop:
+            stop = min(part.stop, start + left)
+            found.append(dataclasses.replace(
+                part, position=part.position + start - part.start, start=start, stop=stop))
+            left -= stop - start
+            start = stop
+            if not left:
+                yield found
+                found, left = [], size
+    if found:
+        yield found
 
 
 class Stream:
-    """The items of several sources by their position in all of them; forward is cheap.
+    """The records of several sources by their position in all of them; forward is cheap.
 
     Args:
       found: the sources.
-      counts: the number of items of each.
+      counts: the number of records of each.
     """
 
     def __init__(self, found, counts):
         self._ends = list(itertools.accumulate(counts))
-        self._found, self._source, self._items, self._next = found, None, None, 0
+        self._found, self._source, self._chunks = found, None, None
+        self._chunk, self._first = None, 0  # the chunk that is open, the position it starts at
 
-    def range(self, start, stop):
-        """Yields (position, file, item) from `start` to `stop` - 1.
+    def parts(self, start, stop):
+        """Yields the `Part`s that hold the records from `start` to `stop` - 1.
 
         Raises:
-          RecordError: a source has fewer items than it had.
+          RecordError: a source has fewer records than it had.
         """
-        for position in range(start, stop):
-            source = bisect.bisect_right(self._ends, position)
-            if source != self._source or position < self._next:
-                self._source, self._items = source, self._found[source].items()
-                self._next = self._ends[source - 1] if source else 0
-            for skipped in range(self._next, position + 1):
-                self._next, item = skipped + 1, next(self._items, None)
-                if item is None:
-                    raise RecordError(f"{self._found[source].files[0]!r} has changed: it had a "
-                                      f"record {position} when the job began.")
-            yield position, self._file(source, position), item
-
-    def _file(self, source, position):
-        files = self._found[source].files
-        first = self._ends[source - 1] if source else 0
-        return files[position - first] if len(files) > 1 else files[0]
+        while start < stop:
+            source = bisect.bisect_right(self._ends, start)
+            begin = self._ends[source - 1] if source else 0
+            if source != self._source or start < self._first:
+                self._source, self._chunks = source, self._found[source].chunks()
+                self._chunk, self._first = next(self._chunks, None), begin
+            while self._chunk is not None and start >= self._first + self._chunk.count:
+                self._first += self._chunk.count
+                self._chunk = next(self._chunks, None)
+            if self._chunk is None:
+                self._source = None
+                raise RecordError(f"{self._found[source].files[0]!r} has changed: it had a "
+                                  f"record {start} when the job began.")
+            place = start - self._first
+            taken = min(stop, self._ends[source]) - start
+            taken = min(taken, self._chunk.count - place)
+            yield Part(start, self._found[source].files, begin, self._chunk, place, place + taken)
+            start += taken
 
 
 def _image(payload):

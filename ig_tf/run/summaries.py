@@ -27,7 +27,8 @@ BITS = 40  # below 2**-BITS of the largest, sizes count as zero
 _BASE = (1 + RELATIVE) / (1 - RELATIVE)  # of the buckets of sizes: DDSketch, VLDB 2019
 _SPAN = math.ceil(BITS * math.log(2) / math.log(_BASE))
 _SCALE = 2.0 ** -64  # sums are kept so much smaller, so that none is beyond the largest float
-_TOGETHER = 512  # scores that are counted at once
+_TOGETHER = 512  # scores whose moments are counted at once
+_SKETCHED = 8 * _TOGETHER  # scores that are put into buckets at once
 
 
 class Moments:
@@ -46,6 +47,17 @@ class Moments:
             self.count += 1
             self._total += scaled
             self._size += abs(scaled)
+
+    def extend(self, scores: Iterable[float]) -> None:
+        """As `append` for each."""
+        count, total, size = 0, self._total, self._size
+        for score in scores:
+            if math.isfinite(score):
+                scaled = score * _SCALE
+                count += 1
+                total += scaled
+                size += abs(scaled)
+        self.count, self._total, self._size = self.count + count, total, size
 
     def add(self, values: Iterable[float]) -> None:
         """Counts finite numbers; their own sum is exact."""
@@ -94,9 +106,13 @@ class Sketch:
     def add(self, values: np.ndarray) -> None:
         for sign, counts in self._counts.items():
             sizes = sign * values[sign * values > 0]
+            if not len(sizes):
+                continue
             buckets = np.ceil(np.log(sizes) / math.log(_BASE)).astype(np.int64)
-            for bucket, count in zip(*(part.tolist() for part in np.unique(
-                    buckets, return_counts=True))):
+            least = int(buckets.min())
+            found = np.bincount(buckets - least)
+            filled = np.flatnonzero(found)
+            for bucket, count in zip((filled + least).tolist(), found[filled].tolist()):
                 counts[bucket] = counts.get(bucket, 0) + count
         self._zeros += int(np.count_nonzero(values == 0))
         self._fold()
@@ -152,33 +168,55 @@ class Column:
     def __init__(self) -> None:
         self._moments, self._sketch = Moments(), Sketch()
         self._waiting: list[float] = []
+        self._unsketched: list[np.ndarray] = []
 
     def append(self, score: float) -> None:
         self._waiting.append(score)
         if len(self._waiting) >= _TOGETHER:
             self._count()
 
+    def extend(self, scores: Iterable[float]) -> None:
+        """As `append` for each."""
+        self._waiting.extend(scores)
+        while len(self._waiting) >= _TOGETHER:
+            rest = self._waiting[_TOGETHER:]
+            del self._waiting[_TOGETHER:]
+            self._count()
+            self._waiting.extend(rest)
+
     def _count(self) -> None:
         values = np.array(self._waiting, np.float64)
         self._waiting.clear()
         values = values[np.isfinite(values)]
         self._moments.add(values.tolist())
-        self._sketch.add(values)
+        self._unsketched.append(values)
+        if len(self._unsketched) * _TOGETHER >= _SKETCHED:
+            self._put()
+
+    def _put(self) -> None:
+        """Puts into buckets what waits for it."""
+        if self._unsketched:
+            self._sketch.add(np.concatenate(self._unsketched))
+            self._unsketched.clear()
+
+    def _end(self) -> None:
+        self._count()
+        self._put()
 
     def merge(self, other: "Column") -> None:
-        self._count()
-        other._count()
+        self._end()
+        other._end()
         self._moments.merge(other._moments)
         self._sketch.merge(other._sketch)
 
     @property
     def count(self) -> int:
         """How many were finite."""
-        self._count()
+        self._end()
         return self._moments.count
 
     def state(self) -> list[Any]:
-        self._count()
+        self._end()
         return [self._moments.state(), self._sketch.state()]
 
     @classmethod
@@ -188,7 +226,7 @@ class Column:
         return made
 
     def row(self) -> dict[str, Any]:
-        self._count()
+        self._end()
         return {**self._moments.row(),
                 "quantiles": {str(share): self._sketch.quantile(share) for share in QUANTILES}}
 

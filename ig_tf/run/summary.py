@@ -1,12 +1,48 @@
 """The summary of a job: groups of results by target, and of those slices by columns."""
 
 import collections
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ig_tf.run.results_rows import Result
 from ig_tf.run.summaries import (
     MOST_TARGETS, MOST_VALUES, Column, Moments, Words, quantile_error, slice_value, words_of)
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """Results by column.
+
+    Attributes:
+      rows: how many.
+      features: {feature: scores}.
+      words: the words of each result with their scores; None: no result has any.
+      kept: {pass-through column: values}.
+    """
+
+    rows: int
+    features: Mapping[str, list[float]]
+    words: list[list[tuple[str, float]]] | None
+    kept: Mapping[str, list[Any]]
+
+    def of(self, places: list[int]) -> "Columns":
+        """Those of some results."""
+        if len(places) == self.rows:
+            return self
+        return Columns(len(places), {name: [scores[place] for place in places]
+                                     for name, scores in self.features.items()},
+                       self.words and [self.words[place] for place in places],
+                       {name: [values[place] for place in places]
+                        for name, values in self.kept.items()})
+
+
+def _places(names: Iterable[Any]) -> dict[Any, list[int]]:
+    """{name: where it stands}, in the order of first sight."""
+    found: dict[Any, list[int]] = {}
+    for place, name in enumerate(names):
+        found.setdefault(name, []).append(place)
+    return found
 
 
 class Group:
@@ -29,6 +65,14 @@ class Group:
             if name not in self._features:
                 self._features[name] = self._kind()
             self._features[name].append(score)
+
+    def extend(self, rows: int, features: Mapping[str, list[float]]) -> None:
+        """Counts so many results, with all scores of each feature."""
+        self.rows += rows
+        for name, scores in features.items():
+            if name not in self._features:
+                self._features[name] = self._kind()
+            self._features[name].extend(scores)
 
     def merge(self, other: "Group") -> None:
         self.rows += other.rows
@@ -70,6 +114,18 @@ class Targets:
             found = self._slice(column, value) if value is not None else None
             if found:
                 found.add(result)
+
+    def extend(self, columns: "Columns") -> None:
+        """As `add` for each of some results."""
+        self.all.extend(columns.rows, columns.features)
+        for words in columns.words or ():
+            for word, score in words:
+                self._words.add(word, score)
+        for column, values in columns.kept.items():
+            for value, places in _places(map(slice_value, values)).items():
+                found = self._slice(column, value, len(places)) if value is not None else None
+                if found:
+                    found.extend(len(places), columns.of(places).features)
 
     def _slice(self, column: str, value: str, rows: int = 1) -> Group | None:
         groups = self._slices.setdefault(column, {})
@@ -139,6 +195,25 @@ class Summary:
         found = self._target(result.target.named())
         if found:
             found.add(result, kept)
+
+    def extend(self, targets: list[str], statuses: list[str], columns: Columns) -> None:
+        """Counts some results as `add` does each.
+
+        Args:
+          targets: the target of each, as `Target.named` has it.
+          statuses: the status of each.
+          columns: all else of them.
+        """
+        self.rows += columns.rows
+        named = [None if status in ("error", "invalid_input") else target
+                 for target, status in zip(targets, statuses)]
+        for name, places in _places(named).items():
+            if name is None:
+                self._without += len(places)
+                continue
+            found = self._target(name, len(places))
+            if found:
+                found.extend(columns.of(places))
 
     def _target(self, name: str, rows: int = 1) -> Targets | None:
         if name not in self._targets and len(self._targets) >= MOST_TARGETS:

@@ -43,7 +43,8 @@ def schema(loaded, kept):
       RecordError: a pass-through column has the name of another one.
     """
     found = dict(_HEAD)
-    found.update({key: "double" for key in loaded.outputs if key.startswith("features/")})
+    found.update({key: "double" for key in sorted(loaded.outputs)  # theirs differs by process
+                  if key.startswith("features/")})
     for point in loaded.metadata["points"]:
         name = point["name"]
         scores = loaded.outputs.get(f"attributions/{name}")

@@ -10,15 +10,15 @@ import struct
 import zlib
 
 from ig_tf.errors import RecordError
-from ig_tf.run.items import Item, broken
+from ig_tf.run.items import Chunk, Item, apart, broken
 
 _TOGETHER = 256  # records that TensorFlow hands over at once
 _FRAME = 16  # bytes of a record beside its own
 _GZIP = b"\x1f\x8b"
 
 
-def items(path):
-    """Yields the items of a file, compressed by gzip (by its first bytes) or not.
+def chunks(path):
+    """Yields the `Chunk`s of a file, compressed by gzip (by its first bytes) or not.
 
     Raises:
       RecordError: the file cannot be opened.
@@ -28,14 +28,20 @@ def items(path):
     try:
         dataset = tf.data.TFRecordDataset(path, "GZIP" if is_gzip(path) else "")
         for together in dataset.batch(_TOGETHER).as_numpy_iterator():
-            for raw in together.tolist():
-                yield Item(raw, serialized)
-                number, size = number + 1, size + _FRAME + len(raw)
+            raws = together.tolist()
+            yield _of_raws(raws)
+            number, size = number + len(raws), size + sum(map(len, raws)) + _FRAME * len(raws)
         if _ends_at(path, size):
             return
     except tf.errors.OpError:
         pass
-    yield from _past_what_is_broken(path, number)
+    for item in _past_what_is_broken(path, number):
+        yield apart([item])
+
+
+def _of_raws(raws):
+    return Chunk(len(raws), lambda place: Item(raws[place], serialized),
+                 lambda start, stop: {None: raws[start:stop]})
 
 
 def _ends_at(path, size):
