@@ -54,6 +54,9 @@ def restoration(graph_def, saver_def, variables, kept, checkpoint):
 
     Returns:
       A `Restoration`, or None where nothing is to be restored.
+
+    Raises:
+      ArtifactError: the checkpoint lacks something, or nothing of it is read.
     """
     nodes = prune.nodes_by_name(graph_def)
     if producer(saver_def.restore_op_name) in nodes:
@@ -62,6 +65,10 @@ def restoration(graph_def, saver_def, variables, kept, checkpoint):
         plan = _of_variables(nodes, variables, kept, checkpoint)
     if not plan.setters:
         return None
+    if not plan.entries:
+        raise ArtifactError(
+            f"the saver of the graph reads nothing of its checkpoint; it sets "
+            f"{', '.join(sorted(plan.setters)[:3])} to other values. Was the metagraph changed?")
     checkpoint.refuse_missing(plan.entries)
     return _written(nodes, plan, kept)
 
@@ -234,6 +241,9 @@ def _entry_of(plan, setter):
     if carriers[setter].op not in _ASSIGN:
         return None
     value = carriers[setter].input[1]
-    while producer(value) in carriers:
-        value = carriers[producer(value)].input[0]
-    return plan.entries[int(value.partition(":")[2])]
+    for _ in carriers:  # a broken graph may have a circle of them
+        carrier = carriers.get(producer(value))
+        if carrier is None or not carrier.input:
+            break
+        value = carrier.input[0]
+    return plan.entries[int(value.partition(":")[2])] if producer(value) == _READ else None
