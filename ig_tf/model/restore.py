@@ -124,12 +124,16 @@ def _read_by_plan(plan, nodes, value):
         return value
     index = int(value.partition(":")[2] or 0)
     names = _constant(nodes, reader.input[1])
-    if reader.op == "RestoreV2":
-        slices = _constant(nodes, reader.input[2])
-        return plan.value(Entry(names[index], slices[index],
-                                reader.attr["dtypes"].list.type[index]))
-    piece = _constant(nodes, reader.input[2])[0] if reader.op == "RestoreSlice" else ""
-    return plan.value(Entry(names[0], piece, reader.attr["dt"].type))
+    try:
+        if reader.op == "RestoreV2":
+            slices = _constant(nodes, reader.input[2])
+            return plan.value(Entry(names[index], slices[index],
+                                    reader.attr["dtypes"].list.type[index]))
+        piece = _constant(nodes, reader.input[2])[0] if reader.op == "RestoreSlice" else ""
+        return plan.value(Entry(names[0], piece, reader.attr["dt"].type))
+    except IndexError:
+        raise ArtifactError(f"the saver of the graph gives output {index} and names fewer "
+                            f"tensors ({reader.op} {reader.name!r}).") from None
 
 
 def _constant(nodes, value):
@@ -138,8 +142,12 @@ def _constant(nodes, value):
     if node.op != "Const":
         raise ArtifactError(f"the saver of the graph computes the names that it reads "
                             f"({node.op} {node.name!r}); they must be constants.")
-    array = tf.make_ndarray(node.attr["value"].tensor)
-    return [text.decode() for text in array.ravel().tolist()]
+    try:
+        array = tf.make_ndarray(node.attr["value"].tensor)
+        return [text.decode() for text in array.ravel().tolist()]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"the names that the saver of the graph reads cannot be read "
+                            f"({node.name!r}): {error}") from error
 
 
 def _of_variables(nodes, variables, kept, checkpoint):
