@@ -187,6 +187,37 @@ def test_a_metagraph_whose_variables_are_no_descriptions(artifact_bases, tmp_pat
         artifact_cases.loaded(artifacts.CHECKPOINT, tmp_path / "model")
 
 
+def test_a_saver_that_sets_a_variable_to_what_is_not_read(artifact_bases, tmp_path):
+    """Another value of the graph: nothing of the checkpoint is left."""
+    base = artifact_bases[artifacts.CHECKPOINT][0]
+    model = tmp_path / "model"
+    shutil.copytree(base.folder, model)
+    file = model / (artifacts.PREFIX + ".meta")
+    proto = meta_graph_pb2.MetaGraphDef.FromString(file.read_bytes())
+    nodes = {node.name: node for node in proto.graph_def.node}
+    nodes["save/Assign"].input[1] = nodes["weights/Assign"].input[1]
+    file.write_bytes(proto.SerializeToString())
+    with pytest.raises(ArtifactError, match="reads nothing of its checkpoint; it sets weights"):
+        artifact_cases.loaded(artifacts.CHECKPOINT, model)
+
+
+@pytest.mark.parametrize("content, words", [
+    (dict(tensor_content=b"\x01\x02\x03"), "names that the saver of the graph reads cannot be"),
+    (dict(string_val=[b"\xff\xfe"]), "names that the saver of the graph reads cannot be")])
+def test_a_saver_whose_names_are_no_texts(artifact_bases, tmp_path, content, words):
+    base = artifact_bases[artifacts.CHECKPOINT][0]
+    shutil.copytree(base.folder, tmp_path / "model")
+    file = tmp_path / "model" / (artifacts.PREFIX + ".meta")
+    proto = meta_graph_pb2.MetaGraphDef.FromString(file.read_bytes())
+    nodes = {node.name: node for node in proto.graph_def.node}
+    tensor = nodes["save/RestoreV2/tensor_names"].attr["value"].tensor
+    del tensor.string_val[:]
+    tensor.MergeFrom(type(tensor)(**content))
+    file.write_bytes(proto.SerializeToString())
+    with pytest.raises(ArtifactError, match=words):
+        artifact_cases.loaded(artifacts.CHECKPOINT, tmp_path / "model")
+
+
 def test_every_index_that_is_cut_off_is_refused(artifact_bases, tmp_path):
     """TensorFlow's reader has errors of many kinds for it."""
     base = artifact_bases[artifacts.CHECKPOINT][0]

@@ -1,6 +1,7 @@
 """Changes models, records and results in thousands of ways and looks whether ig_tf keeps its word.
 
   python -m tools.fuzz --work_dir=DIR --cases=1000 --kinds=model,metadata,input,results
+  python -m tools.fuzz --work_dir=DIR --cases=1000 --kinds=frozen,checkpoint,keras
   python -m tools.fuzz --work_dir=DIR --kinds=model --first=123 --cases=1    one case again
 
 A case is its kind and its number: the same ones do the same. Each runs in a process with limits of

@@ -54,6 +54,9 @@ def restoration(graph_def, saver_def, variables, kept, checkpoint):
 
     Returns:
       A `Restoration`, or None where nothing is to be restored.
+
+    Raises:
+      ArtifactError: the checkpoint lacks something, or nothing of it is read.
     """
     nodes = prune.nodes_by_name(graph_def)
     if producer(saver_def.restore_op_name) in nodes:
@@ -62,6 +65,10 @@ def restoration(graph_def, saver_def, variables, kept, checkpoint):
         plan = _of_variables(nodes, variables, kept, checkpoint)
     if not plan.setters:
         return None
+    if not plan.entries:
+        raise ArtifactError(
+            f"the saver of the graph reads nothing of its checkpoint; it sets "
+            f"{', '.join(sorted(plan.setters)[:3])} to other values. Was the metagraph changed?")
     checkpoint.refuse_missing(plan.entries)
     return _written(nodes, plan, kept)
 
@@ -117,12 +124,16 @@ def _read_by_plan(plan, nodes, value):
         return value
     index = int(value.partition(":")[2] or 0)
     names = _constant(nodes, reader.input[1])
-    if reader.op == "RestoreV2":
-        slices = _constant(nodes, reader.input[2])
-        return plan.value(Entry(names[index], slices[index],
-                                reader.attr["dtypes"].list.type[index]))
-    piece = _constant(nodes, reader.input[2])[0] if reader.op == "RestoreSlice" else ""
-    return plan.value(Entry(names[0], piece, reader.attr["dt"].type))
+    try:
+        if reader.op == "RestoreV2":
+            slices = _constant(nodes, reader.input[2])
+            return plan.value(Entry(names[index], slices[index],
+                                    reader.attr["dtypes"].list.type[index]))
+        piece = _constant(nodes, reader.input[2])[0] if reader.op == "RestoreSlice" else ""
+        return plan.value(Entry(names[0], piece, reader.attr["dt"].type))
+    except IndexError:
+        raise ArtifactError(f"the saver of the graph gives output {index} and names fewer "
+                            f"tensors ({reader.op} {reader.name!r}).") from None
 
 
 def _constant(nodes, value):
@@ -131,8 +142,12 @@ def _constant(nodes, value):
     if node.op != "Const":
         raise ArtifactError(f"the saver of the graph computes the names that it reads "
                             f"({node.op} {node.name!r}); they must be constants.")
-    array = tf.make_ndarray(node.attr["value"].tensor)
-    return [text.decode() for text in array.ravel().tolist()]
+    try:
+        array = tf.make_ndarray(node.attr["value"].tensor)
+        return [text.decode() for text in array.ravel().tolist()]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"the names that the saver of the graph reads cannot be read "
+                            f"({node.name!r}): {error}") from error
 
 
 def _of_variables(nodes, variables, kept, checkpoint):
@@ -234,6 +249,9 @@ def _entry_of(plan, setter):
     if carriers[setter].op not in _ASSIGN:
         return None
     value = carriers[setter].input[1]
-    while producer(value) in carriers:
-        value = carriers[producer(value)].input[0]
-    return plan.entries[int(value.partition(":")[2])]
+    for _ in carriers:  # a broken graph may have a circle of them
+        carrier = carriers.get(producer(value))
+        if carrier is None or not carrier.input:
+            break
+        value = carrier.input[0]
+    return plan.entries[int(value.partition(":")[2])] if producer(value) == _READ else None

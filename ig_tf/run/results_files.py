@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import secrets
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -19,7 +20,7 @@ def sync(folder: str | os.PathLike) -> None:
 @contextlib.contextmanager
 def written_aside(path: pathlib.Path) -> Iterator[BinaryIO]:
     """A file that gets its name only when it is whole and on the disk."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with open(aside, "wb") as file:
             yield file

@@ -150,7 +150,7 @@ def _tfrecord(path, schema, rows):
                         if row.get(name) is not None:
                             _add(example.features.feature[name], kinds.get(kind, "float_list"),
                                  row[name])
-                    writer.write(example.SerializeToString())
+                    writer.write(example.SerializeToString(deterministic=True))
 
             def write_blocks(blocks):
                 for raw in in_order(blocks, [
