@@ -24,7 +24,7 @@ def serialized(block, schema):
     """
     found = block_tables.columns(block, schema)
     entries = [_entries(name, found[name], _KINDS.get(kind, _FLOATS), len(block))
-               for name, kind in sorted(schema) if found[name] is not None]  # as protobuf sorts maps
+               for name, kind in sorted(schema) if found[name] is not None]  # protobuf's own order
     return [_field(1, b"".join(row)) for row in zip(*entries)]
 
 
