@@ -10,6 +10,7 @@ import tensorflow as tf
 import ig_tf
 from ig_tf.errors import ArtifactError, RecordError
 from ig_tf.run import artifact, records, results
+from tests import builders
 
 MODELS = pathlib.Path(__file__).resolve().parent.parent / "saved_models"
 
@@ -163,3 +164,25 @@ def test_pictures_are_recognised_for_showing():
         assert base64.b64decode(records.shown(value)["base64"]) == raw
     assert records.shown("a plain sentence that is longer than any base64 header " * 2) is not None
     assert isinstance(records.shown("word " * 40), str)
+
+
+def test_fewer_answers_than_records_are_an_error(tmp_path, monkeypatch):
+    """The output has a batch of one written into its graph, which the input does not say. The graph
+    asserts that there is a row for each; TensorFlow's optimizer may leave that out."""
+    def fixed(x):
+        return tf.reduce_sum(tf.reshape(tf.sigmoid(x), [1, 3]) * [1.0, 2.0, 3.0], 1)
+
+    builders.save_tf2(tmp_path / "model", fixed, {"x": builders.spec([None, 3], tf.float32)})
+    ig_tf.save(ig_tf.instrument(ig_tf.load(tmp_path / "model")), tmp_path / "out")
+    rows = [{"x": [1.0, 2.0, 3.0]}, {"x": [3.0, 2.0, 1.0]}]
+    with pytest.raises(RecordError, match="one row for each example|fixed batch"):
+        ig_tf.attribute(tmp_path / "out", rows)
+    one_by_one = ig_tf.attribute(tmp_path / "out", rows, batch_size=1)
+    for row, result in zip(rows, one_by_one, strict=True):
+        truth = np.dot(1 / (1 + np.exp(-np.array(row["x"]))), [1, 2, 3])
+        np.testing.assert_allclose(result.prediction, truth, rtol=1e-6)
+
+    loaded = artifact.load(tmp_path / "out")
+    monkeypatch.setattr(type(loaded), "run", lambda *_: {"prediction": np.zeros(1)})
+    with pytest.raises(RecordError, match="1 rows of prediction for 2 examples.*fixed batch"):
+        loaded.answer([{"x": np.zeros(3, np.float32)}] * 2)

@@ -51,7 +51,8 @@ def locate(work, target, states, points=AUTO, records=()):
     recorded = recorded_names(records, found, work,
                               lambda tensor: continued(tensor, features, states))
     auto, refused = make_points(found, features, work, states, recorded)
-    structure = [f"{stop.tensor.name}: {stop.structure}" for stop in stops if stop.structure]
+    structure = [f"{source_name(stop.tensor.name)}: {stop.structure}" for stop in stops
+                 if stop.structure]
     if points == AUTO:
         if refused:
             raise PointError(refused[0])
@@ -167,7 +168,7 @@ def _uncovered(work, features, stops, chosen):
     """Stops of the walk that no chosen point replaces, and features that no point comes from."""
     tensors = {point.tensor for point in chosen}
     hidden = _behind(work, chosen, features)
-    held = [f"{stop.tensor.name}: not among the chosen points" for stop in stops
+    held = [f"{source_name(stop.tensor.name)}: not among the chosen points" for stop in stops
             if stop.tensor.name not in tensors | hidden]
     covered = {feature for point in chosen
                for feature in features.of(work.tensor(point.tensor))}

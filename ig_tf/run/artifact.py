@@ -83,6 +83,9 @@ class Artifact:
         Args:
           rows: one dictionary per example; or `Alike`, where examples lie along axis 0.
           chosen: {input: array [examples, ...], or [1, ...] for all} of what a request chooses.
+
+        Raises:
+          RecordError: TensorFlow refuses the batch, or answers fewer rows.
         """
         missing = max((self.examples or 0) - len(rows), 0)
         if isinstance(rows, Alike):
@@ -95,6 +98,11 @@ class Artifact:
             more = missing if len(array) == len(rows) else 0
             batch[name] = np.concatenate([array, np.repeat(array[-1:], more, 0)])
         answer = self.run(batch)
+        for key, value in answer.items():
+            if len(value) < len(rows):
+                raise RecordError(f"the signature gives {len(value)} rows of {key} for {len(rows)} "
+                                  "examples: somewhere the model's graph has a fixed batch. Send "
+                                  "them in requests of that size (--batch_size).")
         return {key: value[:len(rows)] for key, value in answer.items()}
 
     def run(self, batch):
