@@ -10,11 +10,15 @@ from ig_tf.export import exchange
 from ig_tf.model.model import EXTRA, METADATA_FILE
 
 PROTO_FILE = "saved_model.pb"
+BLOCK = 256 << 10  # bytes
 
 
 def copy_file(source, target):
-    """Bytes copied; the file's times and mode too."""
-    shutil.copy2(source, target)
+    """Bytes copied; the file's times and mode too. In blocks that stay in a processor's cache:
+    faster than calls that leave the copying to the system."""
+    with open(source, "rb", buffering=0) as given, open(target, "wb") as made:
+        shutil.copyfileobj(given, made, BLOCK)
+    shutil.copystat(source, target)
 
 
 def link_file(source, target):

@@ -22,7 +22,7 @@ class Limit:
     def load(self, place, threads):
         import tensorflow as tf
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
         self.model = place.model
         self.weights = {name: tf.constant(value) for name, value in place.weights().items()}
 

@@ -21,7 +21,7 @@ class Ours:
         import tensorflow as tf
         from ig_tf.run import artifact
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
         self.artifact = artifact.load(place.instrumented(self.setting))
         self.served = self.artifact.owner.signatures["serving_default"]
         [self.key] = [key for key in self.artifact.metadata["outputs"]

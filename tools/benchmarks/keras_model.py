@@ -20,4 +20,4 @@ def build(model, weights):
 def set_threads(threads):
     """Of TensorFlow, before it starts."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
