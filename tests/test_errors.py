@@ -355,9 +355,9 @@ def after(number, function, kind):
 
 
 BREAKS = {
-    "copying the first file": lambda patch, kind: patch(writer.shutil, "copy2", raising(kind)),
+    "copying the first file": lambda patch, kind: patch(writer.shutil, "copyfileobj", raising(kind)),
     "copying the second file": lambda patch, kind: patch(
-        writer.shutil, "copy2", after(1, shutil.copy2, kind)),
+        writer.shutil, "copyfileobj", after(1, shutil.copyfileobj, kind)),
     "writing the message": lambda patch, kind: patch(writer, "_write_bytes", raising(kind)),
     "writing the record": lambda patch, kind: patch(
         writer, "_write_bytes", after(1, writer._write_bytes, kind)),
