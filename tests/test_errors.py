@@ -355,7 +355,8 @@ def after(number, function, kind):
 
 
 BREAKS = {
-    "copying the first file": lambda patch, kind: patch(writer.shutil, "copyfileobj", raising(kind)),
+    "copying the first file": lambda patch, kind: patch(
+        writer.shutil, "copyfileobj", raising(kind)),
     "copying the second file": lambda patch, kind: patch(
         writer.shutil, "copyfileobj", after(1, shutil.copyfileobj, kind)),
     "writing the message": lambda patch, kind: patch(writer, "_write_bytes", raising(kind)),
